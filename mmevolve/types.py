@@ -237,7 +237,7 @@ EXAMPLES: dict[str, type[Example]] = {c.__name__: c for c in (Demonstration, Pre
 
 
 def to_row(item: Any) -> dict[str, Any]:
-    """A noun as a flat row: numbers and strings stay, lists of numbers stay lists, everything else becomes JSON text."""
+    """A noun as a flat row: plain values stay, lists of numbers stay lists, the rest becomes JSON text."""
     row: dict[str, Any] = {}
     for name, kind in _fields(type(item)).items():
         value = getattr(item, name)

@@ -1,0 +1,1 @@
+"""Datasets: functions that give a list of samples."""

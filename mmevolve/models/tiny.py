@@ -1,0 +1,127 @@
+"""The embedded VLM: a stock LLaVA architecture, small enough to train on a laptop's CPU.
+
+A SigLIP vision tower (one token a 16-pixel patch), the usual two-layer projector and a Qwen2 decoder over a word-level
+vocabulary, about 1.6 M parameters. Saved with its processor and chat template, it loads by `AutoModelForImageTextToText`
+and `AutoProcessor` like any other checkpoint; nothing else in the package knows that it is small.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    AutoProcessor,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    SiglipImageProcessor,
+    SiglipVisionConfig,
+)
+
+SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>", "<image>", "<user>", "<assistant>")
+WORDS = """
+\n : = + - * > . , ? ; ( ) / none yes no answer
+red green blue yellow black circle square triangle shape circles squares triangles shapes
+left right above below of at in the a an is are there how many what which more than fewer equal number plus minus times
+remove removed all colour color now and or not but so then
+hint because true false gold picture image scene question say see seen look looked again check checked describe list cell cells
+step steps line first second third last wrong missing extra correct incorrect review revise revised previous old new
+critique critic error errors perception logic count counted sum good bad sure unsure keep fix fixed was were be it this that these
+here you your my do does did with for from to on only most least same different as one two three four many few some any each every
+box boxes item items object objects tower touching edge wall base closely over under big small medium size blocks block exactly attached
+attempt reply reasoning think both sides corner leftmost rightmost top bottom nearest between
+score rate better worse compare judge verdict feedback reflection help answerable unclear enough
+A B C D E F G H
+""".split(" ")
+CHAT_TEMPLATE = (
+    "<bos>{% for message in messages %}<{{ message['role'] }}> "
+    "{% for part in message['content'] if part['type'] == 'image' %}<image> {% endfor %}"
+    "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }} {% endfor %}"
+    "{% if message['role'] == 'assistant' %}<eos>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant> {% endif %}"
+)
+PIXELS, PATCH = 64, 16
+
+
+def vocabulary() -> list[str]:
+    """Every token: special ones, the world's words, its cells and the numbers to 99."""
+    words = [w if w == "\n" else w.strip() for w in " ".join(WORDS).replace("\n", " ").split(" ")]
+    cells = [f"{column}{row}" for column in "abcdefghijkl" for row in range(1, 5)]
+    numbers = [str(n) for n in range(100)]
+    return list(dict.fromkeys([*SPECIAL, "\n", *(w for w in words if w), *cells, *numbers]))
+
+
+def tiny_processor() -> LlavaProcessor:
+    """Word-level tokenizer, image processor and chat template."""
+    tokens = vocabulary()
+    core = Tokenizer(models.WordLevel({t: i for i, t in enumerate(tokens)}, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split("\n", "isolated"), pre_tokenizers.Split(" ", "removed")]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token="<pad>",
+        bos_token="<bos>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+        additional_special_tokens=["<image>", "<user>", "<assistant>"],
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        model_max_length=512,
+    )
+    pictures = SiglipImageProcessor(size={"height": PIXELS, "width": PIXELS}, resample=2)
+    return LlavaProcessor(
+        image_processor=pictures,
+        tokenizer=tokenizer,
+        patch_size=PATCH,
+        vision_feature_select_strategy="full",
+        num_additional_image_tokens=0,
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def tiny_model(processor: LlavaProcessor, *, width: int = 128, layers: int = 4, seed: int = 0):
+    """A fresh model.
+
+    The tower's position embeddings are drawn with standard deviation 1: with the default 0.02 the patches stay
+    indistinguishable, the decoder never learns where a shape is and falls back on guessing from the text.
+    """
+    torch.manual_seed(seed)
+    tokenizer = processor.tokenizer
+    ids = tokenizer.convert_tokens_to_ids
+    vision = SiglipVisionConfig(
+        hidden_size=width, intermediate_size=2 * width, num_hidden_layers=2, num_attention_heads=4,
+        image_size=PIXELS, patch_size=PATCH, vision_use_head=False,
+    )  # fmt: skip
+    text = Qwen2Config(
+        vocab_size=math.ceil(len(tokenizer) / 32) * 32, hidden_size=width, intermediate_size=3 * width,
+        num_hidden_layers=layers, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
+        tie_word_embeddings=True, bos_token_id=ids("<bos>"), eos_token_id=ids("<eos>"), pad_token_id=ids("<pad>"),
+    )  # fmt: skip
+    config = LlavaConfig(
+        vision_config=vision, text_config=text, image_token_index=ids("<image>"), image_seq_length=(PIXELS // PATCH) ** 2,
+        vision_feature_select_strategy="full", vision_feature_layer=-1, tie_word_embeddings=True,
+    )  # fmt: skip
+    model = LlavaForConditionalGeneration(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "position_embedding" in name:
+                parameter.normal_(0.0, 1.0)
+    model.generation_config.eos_token_id = ids("<eos>")
+    model.generation_config.pad_token_id = ids("<pad>")
+    model.generation_config.bos_token_id = ids("<bos>")
+    return model.eval()
+
+
+def make_tiny(path: str | Path, *, width: int = 128, layers: int = 4, seed: int = 0) -> Path:
+    """Write a fresh tiny VLM, processor and all, to a folder."""
+    processor = tiny_processor()
+    tiny_model(processor, width=width, layers=layers, seed=seed).save_pretrained(path)
+    processor.save_pretrained(path)
+    AutoProcessor.from_pretrained(path)
+    return Path(path)
