@@ -1,0 +1,108 @@
+"""`mmevolve ls`: recipes, parts and benchmarks, read from their sources."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import yaml
+
+from mmevolve.config.source import PACKAGE, definitions, docline, modules_in, package_root
+
+PART_ROOMS = ("data", "samplers", "critics", "selectors", "losses", "schedules", "metrics", "models", "training")
+
+
+def parts(room: str) -> list[tuple[str, str]]:
+    """`samplers.Independent` and its first docstring line, for every part of a room."""
+    found: dict[str, str] = {}
+    for module in modules_in(f"{PACKAGE}.{room}"):
+        for name, node in definitions(module.path).items():
+            if not name.startswith("_") and name != "preflight" and _is_part(node, room):
+                found.setdefault(f"{room}.{name}", docline(node))
+        loader = definitions(module.path).get("load")
+        if loader is not None:
+            found.setdefault(f"{room}.{module.name.rsplit('.', 1)[1]}", docline(loader))
+    return sorted(found.items())
+
+
+def _is_part(node: ast.stmt, room: str) -> bool:
+    if isinstance(node, ast.FunctionDef):
+        # A data set is a function that gives samples; in other rooms a function is a helper.
+        return (
+            room == "data"
+            and node.returns is not None
+            and "Sample]" in ast.unparse(node.returns)
+            and node.name != "load"
+        )
+    if not isinstance(node, ast.ClassDef):
+        return False
+    methods = {member.name for member in node.body if isinstance(member, ast.FunctionDef)}
+    return bool(methods & {"__call__", "generate", "scores", "score"}) or room in ("models", "training")
+
+
+def recipe_folder() -> Path | None:
+    """`./recipes`, or the one beside the package."""
+    root = package_root()
+    places = [Path("recipes"), *([root.parent / "recipes"] if root is not None else [])]
+    return next((place for place in places if place.is_dir()), None)
+
+
+def recipes() -> list[tuple[str, list[str]]]:
+    """Every recipe with the comment lines it opens with."""
+    folder = recipe_folder()
+    files = sorted(folder.rglob("*.yaml")) if folder is not None else []
+    return [(str(file), header(file)) for file in files]
+
+
+def header(file: Path) -> list[str]:
+    """The opening comment lines of a recipe, without their marks."""
+    lines: list[str] = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("#").strip())
+    return lines
+
+
+def benchmarks() -> list[tuple[str, str]]:
+    """The name and the first line of every benchmark file."""
+    root = package_root()
+    places = [Path("eval/benchmarks"), *([root.parent / "eval" / "benchmarks"] if root is not None else [])]
+    folder = next((place for place in places if place.is_dir()), None)
+    return [_benchmark(file) for file in sorted(folder.glob("*.yaml"))] if folder is not None else []
+
+
+def _benchmark(file: Path) -> tuple[str, str]:
+    lines = header(file)
+    try:
+        spec = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError:
+        return file.stem, "not readable as YAML"
+    name = spec.get("name", file.stem) if isinstance(spec, dict) else file.stem
+    return str(name), lines[0] if lines else ""
+
+
+def print_listing(what: str) -> int:
+    """Print one of the three lists, or all."""
+    if what in ("recipes", "all"):
+        _title("recipes", what)
+        for name, lines in recipes():
+            print(name, *(f"    {line}" for line in lines), sep="\n")
+    if what in ("parts", "all"):
+        for room in PART_ROOMS:
+            _rows(room, parts(room))
+    if what in ("benchmarks", "all"):
+        _rows("benchmarks", benchmarks())
+    return 0
+
+
+def _title(title: str, asked: str) -> None:
+    if asked == "all":
+        print(f"{title}:")
+
+
+def _rows(title: str, rows: list[tuple[str, str]]) -> None:
+    print(f"{title}:" if rows else f"{title}: none")
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, line in rows:
+        print(f"  {name:<{width}}  {line}".rstrip())
