@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mmevolve.config.annotations import ROOMS, Type
 from mmevolve.config.nearest import nearest
+from mmevolve.config.rules import slip_of_rule
 from mmevolve.config.signatures import Signature
 from mmevolve.config.targets import Target
 from mmevolve.config.tree import Items, Keyed, Leaf, Node, is_partial, reference, target_text
@@ -67,7 +68,8 @@ def mismatches(kind: Type, node: Node, around: Surroundings) -> Iterator[Mismatc
     elif isinstance(node, Items):
         yield from _items(kind, node, around)
     elif kind.kind != "mapping":
-        yield Mismatch(node, describe(kind), "a mapping without _target_")
+        if not any(slip_of_rule(str(key)) for key in node.written()):  # said where the slip stands
+            yield Mismatch(node, describe(kind), "a mapping without _target_")
     elif len(kind.args) == 2:
         for entry in node.entries:
             yield from mismatches(kind.args[1], entry.value, around)

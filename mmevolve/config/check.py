@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from mmevolve.config.calls import call_problems, rule_problems
+from mmevolve.config.calls import call_problems
 from mmevolve.config.errors import ConfigError, Problem
 from mmevolve.config.load import Recipe, load
 from mmevolve.config.preflight import preflight_problems
 from mmevolve.config.references import LOOP, reference_problems
 from mmevolve.config.rows import row_problems
+from mmevolve.config.rules import rule_problems
 from mmevolve.config.survey import Survey, survey
 from mmevolve.config.tree import TARGET, Entry, Items, Keyed, is_partial, target_text, walk
 

@@ -21,30 +21,33 @@ def references(node: Node) -> list[tuple[str, Leaf]]:
 def reference_problems(nodes: Keyed) -> Iterator[Problem]:
     """Dangling names, circles, a missing loop, and (as warnings) objects that nothing uses."""
     names = [str(entry.key) for entry in nodes.entries]
-    used: set[str] = set()
-    dangling: set[str] = set()
+    used = {name for entry in nodes.entries for name, _ in references(entry.value)}
+    spare = {name: entry.place for name, entry in zip(names, nodes.entries, strict=True) if name not in used}
+    misspelt: set[str] = set()
     for entry in nodes.entries:
         for name, leaf in references(entry.value):
-            used.add(name)
-            if name not in names:
-                dangling.add(name)
-                near = hint(name, {*names} - {LOOP, str(entry.key)})
-                yield Problem(f"${name} names no top-level object{near}", leaf.place)
-            elif name == LOOP:
+            if name == LOOP:
                 yield Problem("$loop cannot be used: the loop is the last thing that happens", leaf.place)
+            elif name not in names:
+                near = nearest(name, set(spare) - {LOOP, str(entry.key)})
+                if near is not None:
+                    misspelt.add(near)
+                    more = f": the nearest is '{near}' ({spare[near]}), which nothing uses: one of the two is misspelt"
+                else:
+                    more = hint(name, {*names} - {LOOP, str(entry.key)})
+                yield Problem(f"${name} names no top-level object{more}", leaf.place)
     circle = _circle(nodes)
     if circle:
         place = next(entry.place for entry in nodes.entries if entry.key == circle[0])
         yield Problem(f"these objects need each other in a circle: {' -> '.join(f'${name}' for name in circle)}", place)
-    for entry in nodes.entries:
-        name = str(entry.key)
-        if name in used or name in RESERVED:
+    for name, place in spare.items():
+        if name in RESERVED or name in misspelt:
             continue
-        meant = nearest(name, [*(word for word in RESERVED if word not in names), *dangling])
+        meant = nearest(name, [word for word in RESERVED if word not in names])
         if meant is not None:
-            yield Problem(f"nothing uses the object '{name}': the nearest is '{meant}'", entry.place)
+            yield Problem(f"nothing uses the object '{name}': the nearest is '{meant}'", place)
         else:
-            yield Problem(f"nothing uses the object '{name}'", entry.place, "warning")
+            yield Problem(f"nothing uses the object '{name}'", place, "warning")
     if LOOP not in names and nearest(LOOP, [name for name in names if name not in used]) is None:
         yield Problem("the recipe has no 'loop': a call, or a list of calls, that says what is run", nodes.place)
 
