@@ -32,6 +32,7 @@ def _two(random: Random, scene: Scene) -> tuple[Description, Description]:
 
 
 def count(random: Random, scene: Scene) -> Question:
+    """How many there are of a kind."""
     what = describe(random, scene)
     return f"how many {what.plural} are there ?", (_count(what),)
 
@@ -47,6 +48,7 @@ def compare(random: Random, scene: Scene) -> Question:
 
 
 def total(random: Random, scene: Scene) -> Question:
+    """The sum of two counts."""
     a, b = _two(random, scene)
     text = f"what is the number of {a.plural} plus the number of {b.plural} ?"
     return text, (_count(a), _count(b), ("plus", 0, 1))

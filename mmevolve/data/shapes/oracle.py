@@ -7,8 +7,8 @@ Four outcomes a step:
     follows      correctly worked out from an earlier step that was wrong
     unparsable   not one of the world's sentences
 
-It reads the scene, so it may judge a claim, but a recipe that trains on its verdicts must say so: it is the ceiling, not
-the method.
+It reads the scene, so it may judge a claim, but a recipe that trains on its verdicts must say so: it is the ceiling,
+not the method.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mmevolve.data.shapes.program import PROPERTIES, SIGNS, Program, apply, run
-from mmevolve.data.shapes.scene import COLOURS, RELATIONS, SHAPES, Description, Scene
+from mmevolve.data.shapes.scene import COLOURS, RELATIONS, SHAPES, Description, Scene, cell_place
 
 Status = Literal["right", "wrong", "follows", "unparsable"]
 Fault = Literal["perception", "logic"]
 
-_CELL = r"[a-z]\d{1,2}"
-_NUMBER = r"\d{1,6}"  # longer numbers are no count of anything drawn here
+# ASCII digits without leading zeros, as counts and cells are written; longer numbers count nothing that is drawn here.
+_CELL = r"[a-z][1-9][0-9]?"
+_NUMBER = r"(?:0|[1-9][0-9]{0,5})"
 _WHAT = rf"(?:({'|'.join(COLOURS)}) )?((?:{'|'.join((*SHAPES, 'shape'))})s?)"
 _CELLS = rf"(none|{_CELL}(?: {_CELL})*)"
 _COUNT = re.compile(rf"{_WHAT} : {_CELLS} = ({_NUMBER})")
@@ -105,11 +106,11 @@ def _judge(step: str, program: Program, scene: Scene, truth: list[str], said: _S
         seen = [f"{t.colour} {t.shape}" for t in scene.at(m[1])]
         return _stated(f"{m[2]} {m[3]}", seen, _nodes(program, "at", m[1]), said, "perception")
     if m := _MATHS.fullmatch(step):
-        return _worked(_OPS[m[2]], m[1], m[3], m[4], program, truth, said)
+        return _worked(_OPS[m[2]], m[1], m[3], m[4], program, scene, truth, said)
     if m := _MORE.fullmatch(step):
-        return _worked("more", m[1], m[2], m[3], program, truth, said)
+        return _worked("more", m[1], m[2], m[3], program, scene, truth, said)
     if m := _ANSWER.fullmatch(step):
-        return _answered(m[1], program, truth, said)
+        return _answered(m[1], program, scene, truth, said)
     return Verdict("unparsable", detail="not a sentence of this world")
 
 
@@ -146,7 +147,9 @@ def _beside(m: re.Match[str], program: Program, scene: Scene, truth: list[str], 
         if op == "beside" and (args[0], *args[2:]) == (relation, what.colour, what.shape)
     )
     anchors = [program[i][2] for i in nodes]
-    founded = not nodes or any(cell == truth[a] for a in anchors)  # type: ignore[index]
+    column, row = cell_place(cell)
+    drawn = column < scene.columns and row < scene.rows
+    founded = drawn if not nodes else any(cell == truth[a] for a in anchors)  # type: ignore[index]
     if not founded and not any(cell == said.value.get(a) for a in anchors):  # type: ignore[call-overload]
         said.claim(nodes, m[6], False)
         return Verdict("wrong", "logic", detail=f"{cell} is not the place that was asked about", nodes=nodes)
@@ -158,10 +161,31 @@ def _stated(value: str, true: list[str], nodes: tuple[int, ...], said: _Said, fa
     said.claim(nodes, value, right)
     if right:
         return Verdict("right", nodes=nodes)
-    return Verdict("wrong", fault, detail=f"the picture shows {' and '.join(true) or 'nothing of the kind'}", nodes=nodes)
+    shown = " and ".join(true) or "nothing of the kind"
+    return Verdict("wrong", fault, detail=f"the picture shows {shown}", nodes=nodes)
 
 
-def _worked(op: str, left: str, right: str, value: str, program: Program, truth: list[str], said: _Said) -> Verdict:
+def _held(i: int, program: Program, scene: Scene, truth: list[str], said: _Said) -> tuple[str, bool]:
+    """Value and soundness of a node so far: as it was stated, else as it follows from what was, else the truth."""
+    if i in said.value:
+        return said.value[i], said.sound[i]
+    op, *args = program[i]
+    if op in SIGNS:
+        (left, left_sound), (right, right_sound) = (_held(a, program, scene, truth, said) for a in args)  # type: ignore[arg-type]
+        return apply(str(op), left, right), left_sound and right_sound
+    if op in PROPERTIES:
+        thing, ok = _held(args[0], program, scene, truth, said)  # type: ignore[arg-type]
+        return thing.split()[PROPERTIES.index(str(op))], ok
+    if op == "beside":
+        relation, anchor, colour, shape = args
+        cell, ok = _held(anchor, program, scene, truth, said)  # type: ignore[arg-type]
+        return str(len(scene.beside(relation, cell, Description(colour, shape)))), ok  # type: ignore[arg-type]
+    return truth[i], True
+
+
+def _worked(
+    op: str, left: str, right: str, value: str, program: Program, scene: Scene, truth: list[str], said: _Said
+) -> Verdict:
     """Arithmetic: true as a sum, asked for by the question, and on numbers that were stated or are true."""
     nodes = tuple(i for i, n in enumerate(program) if n[0] == op)
     if apply(op, left, right) != value:
@@ -170,23 +194,17 @@ def _worked(op: str, left: str, right: str, value: str, program: Program, truth:
     for i in nodes:
         a, b = program[i][1], program[i][2]
         for x, y in ((a, b), (b, a)) if op in ("plus", "times") else ((a, b),):
-            if (said.value.get(x, truth[x]), said.value.get(y, truth[y])) == (left, right):
-                ok = said.sound.get(x, True) and said.sound.get(y, True)
+            (first, first_sound), (second, second_sound) = (_held(j, program, scene, truth, said) for j in (x, y))  # type: ignore[arg-type]
+            if (first, second) == (left, right):
+                ok = first_sound and second_sound
                 said.claim((i,), value, ok)
                 return Verdict("right" if ok else "follows", nodes=(i,))
     said.claim(nodes, value, False)
     return Verdict("wrong", "logic", detail="not on the numbers that were found, or not asked for", nodes=nodes)
 
 
-def _answered(value: str, program: Program, truth: list[str], said: _Said) -> Verdict:
-    last = len(program) - 1
-    op, *args = program[last]
-    if op in PROPERTIES and args[0] in said.value:
-        concluded, ok = said.value[args[0]].split()[PROPERTIES.index(op)], said.sound[args[0]]  # type: ignore[index]
-    elif last in said.value:
-        concluded, ok = said.value[last], said.sound[last]
-    else:
-        concluded, ok = truth[last], True
+def _answered(value: str, program: Program, scene: Scene, truth: list[str], said: _Said) -> Verdict:
+    concluded, ok = _held(len(program) - 1, program, scene, truth, said)
     if value != concluded:
         return Verdict("wrong", "logic", detail=f"the steps lead to {concluded}")
     return Verdict("right" if ok else "follows")

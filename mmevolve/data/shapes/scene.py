@@ -114,6 +114,7 @@ class Scene:
 
 
 def cell_name(column: int, row: int) -> str:
+    """The cell in a column and a row, both from 0."""
     return f"{chr(ord('a') + column)}{row + 1}"
 
 
