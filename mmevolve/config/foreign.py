@@ -15,8 +15,9 @@ from pathlib import Path
 from mmevolve.config.annotations import parse_annotation
 from mmevolve.config.nearest import nearest
 from mmevolve.config.signatures import Parameter, Signature
-from mmevolve.config.source import package_root
+from mmevolve.config.source import package_files
 from mmevolve.config.targets import UnknownTarget
+from mmevolve.config.vision_ops import may_import_vision
 
 FORMAT = 1  # raised when what is kept changes, so that old files are read anew
 _SECONDS = 300
@@ -32,22 +33,22 @@ def foreign_signatures(names: Iterable[str]) -> dict[str, Signature | UnknownTar
     """The signature of each full dotted name, or why it has none; what is not kept yet is read in one go."""
     found: dict[str, Signature | UnknownTarget] = {}
     missing: list[str] = []
+    folders: dict[str, Path | None] = {}
     for name in sorted(set(names)):
-        kept = _kept(name)
+        package = name.split(".")[0]
+        if package not in folders:
+            folders[package] = _folder(package)
+        kept = _kept(name, folders[package])
         if kept is None:
             missing.append(name)
         else:
             found[name] = _signature(name, kept)
     for name, record in (_read(missing) if missing else {}).items():
-        if record.get("keep"):
-            _keep(name, record)
+        folder = folders[name.split(".")[0]]
+        if record.get("keep") and folder is not None:
+            _keep(name, record, folder)
         found[name] = _signature(name, record)
     return found
-
-
-def is_kept(name: str) -> bool:
-    """Whether a signature can be had without importing its package."""
-    return _kept(name) is not None
 
 
 def _signature(name: str, record: dict[str, object]) -> Signature | UnknownTarget:
@@ -70,10 +71,9 @@ def _signature(name: str, record: dict[str, object]) -> Signature | UnknownTarge
     return Signature(parameters, bool(record["open"]), bool(record["is_class"]), str(record["doc"]))
 
 
-def _file(name: str) -> Path | None:
-    package = name.split(".")[0]
+def _folder(package: str) -> Path | None:
     version = _version(package)
-    return cache_folder() / version / f"{name}.json" if version else None
+    return cache_folder() / version if version else None
 
 
 def _version(package: str) -> str | None:
@@ -85,34 +85,29 @@ def _version(package: str) -> str | None:
     owners = metadata.packages_distributions().get(package)
     if owners:
         return f"{owners[0]}-{metadata.version(owners[0])}"
-    root = package_root(package)
-    if root is None:
+    files = package_files(package)
+    if not files:
         return None
-    files = [root] if root.is_file() else sorted(root.rglob("*.py"))
     marks = "".join(f"{file}:{file.stat().st_mtime_ns};" for file in files)
     return f"{package}-source-{hashlib.sha256(marks.encode()).hexdigest()[:12]}"
 
 
-def _kept(name: str) -> dict[str, object] | None:
-    file = _file(name)
-    if file is None:
+def _kept(name: str, folder: Path | None) -> dict[str, object] | None:
+    if folder is None:
         return None
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None  # not read yet, or cut short: it is read again and replaced
     return record if isinstance(record, dict) and record.get("format") == FORMAT else None
 
 
-def _keep(name: str, record: dict[str, object]) -> None:
-    file = _file(name)
-    if file is None:
-        return
+def _keep(name: str, record: dict[str, object], folder: Path) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as aside:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as aside:
             json.dump({"format": FORMAT, **record}, aside)
-        Path(aside.name).replace(file)
+        Path(aside.name).replace(folder / f"{name}.json")
     except OSError:
         return  # a read-only or full disk costs speed, not correctness
 
@@ -124,7 +119,8 @@ def _read(names: list[str]) -> dict[str, dict[str, object]]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
-        command = [sys.executable, "-P", str(script), str(answer), *names]
+        vision = any(may_import_vision(package, package_files(package)) for package in packages)
+        command = [sys.executable, "-P", str(script), str(answer), "vision" if vision else "plain", *names]
         try:
             done = subprocess.run(
                 command, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False

@@ -5,7 +5,6 @@ It stands alone (no import of this package), so that what it imports cannot reac
 
 from __future__ import annotations
 
-import functools
 import importlib
 import inspect
 import json
@@ -42,8 +41,6 @@ FAMILY = {"lightning": ("lightning_fabric", "pytorch_lightning", "lightning_util
 def reach(name: str) -> tuple[object, str]:
     """Import the longest module the name begins with and follow the rest as attributes."""
     words = name.split(".")
-    if words[0] != "torch":
-        vision_ops()
     found, owner = importlib.import_module(words[0]), words[0]
     for index, word in enumerate(words[1:], start=2):
         if not hasattr(found, word) and inspect.ismodule(found):
@@ -56,12 +53,6 @@ def reach(name: str) -> tuple[object, str]:
         found = getattr(found, word)
         owner = ".".join(words[:index]) if inspect.ismodule(found) else owner
     return found, owner
-
-
-@functools.cache
-def vision_ops() -> object:
-    """The schemas torchvision may lack (`vision_ops.py` says why), kept alive by the cache."""
-    return runpy.run_path(str(Path(__file__).with_name("vision_ops.py")))["define_missing_vision_ops"]()
 
 
 def public(owner: object) -> list[str]:
@@ -99,9 +90,12 @@ def annotation(value: object) -> str:
 
 
 def main() -> None:
-    """`inspect_foreign.py ANSWER NAME...`."""
+    """`inspect_foreign.py ANSWER VISION NAME...`; VISION is `vision` where torchvision may come to be imported."""
     warnings.simplefilter("ignore")
-    answer, *names = sys.argv[1:]
+    answer, vision, *names = sys.argv[1:]
+    if vision == "vision":
+        ready = runpy.run_path(str(Path(__file__).with_name("vision_ops.py")))
+        ready["define_missing_vision_ops"]()  # `ready` lives as long as `main`, and the schemas with it
     records = {name: describe(name) for name in names}
     with open(answer, "w", encoding="utf-8") as file:
         json.dump(records, file)

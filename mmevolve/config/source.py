@@ -37,6 +37,14 @@ def package_root(package: str = PACKAGE) -> Path | None:
     return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
 
 
+def package_files(package: str) -> list[Path]:
+    """All source files of a package."""
+    root = package_root(package)
+    if root is None:
+        return []
+    return [root] if root.is_file() else sorted(root.rglob("*.py"))
+
+
 def is_installed(package: str) -> bool:
     """Whether a top-level package could be imported; nothing is imported to tell."""
     if package in sys.stdlib_module_names or package in sys.modules:
@@ -86,6 +94,13 @@ def rooms(package: str = PACKAGE) -> list[str]:
     folders = [place.name for place in root.iterdir() if place.is_dir()]
     files = [file.stem for file in root.glob("*.py")]
     return sorted(name for name in {*folders, *files} if not name.startswith("_"))
+
+
+def is_room(name: str) -> bool:
+    """Whether `name` is one of the package's folders or files."""
+    root = package_root()
+    assert root is not None
+    return not name.startswith("_") and ((root / name).is_dir() or (root / f"{name}.py").is_file())
 
 
 def read(path: Path) -> ast.Module | None:

@@ -15,6 +15,7 @@ from mmevolve.config.source import (
     constant,
     definitions,
     is_installed,
+    is_room,
     module_file,
     modules_in,
     package_root,
@@ -75,7 +76,7 @@ def resolve(text: str, allow: Collection[str] = ()) -> Target:
         rule = "a target is written 'samplers.Independent', or with its full dotted path outside this package"
         raise UnknownTarget(f"'{text[:80]}' is not a target: {rule}")
     first = text.split(".")[0]
-    if first in rooms() or first == PACKAGE:
+    if is_room(first) or first == PACKAGE:
         return _own(text)
     if any(text == name or text.startswith(f"{name}.") for name in (*ALLOWED, *allow)):
         return _foreign(text)
@@ -87,7 +88,7 @@ def resolve(text: str, allow: Collection[str] = ()) -> Target:
         )
     if close is not None:
         inside = _own_or_none(".".join([close, *text.split(".")[1:]]))
-        full = f"{close}.{'.'.join(text.split('.')[1:])}" if inside or close not in rooms() else close
+        full = f"{close}.{'.'.join(text.split('.')[1:])}" if inside or not is_room(close) else close
         raise UnknownTarget(f"unknown target '{text}': the nearest is '{full}'")
     raise UnknownTarget(f"unknown target '{text}': neither a room of this package nor an installed package")
 

@@ -10,12 +10,27 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
+from pathlib import Path
 
 _SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
+
+
+# Packages that import torchvision where it is installed; torch itself does not.
+_IMPORTERS = ("lightning", "peft", "transformers", "torchvision", "torchmetrics", "open_clip", "timm")
+
+
+def may_import_vision(package: str, files: Iterable[Path]) -> bool:
+    """Whether importing a package may come to import torchvision, by its name or by a look at its source files."""
+    if package == "torch":
+        return False
+    return package in _IMPORTERS or any(
+        word in file.read_text(encoding="utf-8", errors="replace") for file in files for word in _IMPORTERS
+    )
 
 
 @functools.cache

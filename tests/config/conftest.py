@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mmevolve.config import source
+from mmevolve.config.foreign import foreign_signatures
 
 HOUSE = {
     "__init__.py": "",
@@ -150,6 +151,8 @@ HOUSE = {
     """,
 }
 
+FOREIGN = ("torch.optim.AdamW", "torch.optim.AdmW", "torch.os.system", "lightning.Trainer", "peft.LoraConfig")
+
 RECIPE = """\
 # A loop of small parts.
 seed: 0
@@ -181,6 +184,7 @@ def signatures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Signatures kept for this test session only."""
     folder, before = tmp_path_factory.getbasetemp() / "cache", os.environ.get("MMEVOLVE_CACHE")
     os.environ["MMEVOLVE_CACHE"] = str(folder)
+    foreign_signatures(FOREIGN)  # in one go: each start of an interpreter that imports torch costs seconds
     yield folder
     if before is None:
         del os.environ["MMEVOLVE_CACHE"]

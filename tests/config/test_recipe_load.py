@@ -87,7 +87,8 @@ def test_a_missing_file_and_a_folder_and_bytes_are_clear(write, tmp_path):
 
 
 def test_deep_nesting_and_endless_numbers_are_errors_not_tracebacks(write):
-    assert "nested" in fails("[" * 3000 + "]" * 3000, write) or "YAML" in fails("[" * 3000 + "]" * 3000, write)
+    found = fails("[" * 1200 + "]" * 1200, write)
+    assert "nested" in found or "YAML cannot be read" in found
     assert "is not a value" in fails(f"a: {'9' * 5000}", write)
 
 

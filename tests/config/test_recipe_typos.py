@@ -1,0 +1,81 @@
+"""Every key of a recipe, misspelt by one edit: is it caught, and is the right word named?"""
+
+from __future__ import annotations
+
+import random
+import string
+import time
+
+from mmevolve.config import check, load
+from mmevolve.config.foreign import foreign_signatures
+from mmevolve.config.signatures import Signature, own_signature
+from mmevolve.config.tree import Entry, Keyed, target_text, walk
+
+EDITS_A_KEY = 4
+
+
+def one_edit(word: str, draw: random.Random) -> str:
+    """A letter left out, put in, replaced, or swapped with the next."""
+    kind, at = draw.choice(("out", "in", "other", "swap")), draw.randrange(len(word))
+    letter = draw.choice(string.ascii_lowercase + "_")
+    if kind == "out" and len(word) > 1:
+        return word[:at] + word[at + 1 :]
+    if kind == "in":
+        return word[:at] + letter + word[at:]
+    if kind == "swap" and at + 1 < len(word):
+        return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    return word[:at] + letter + word[at + 1 :]
+
+
+def keys_with_owners(path: str) -> list[tuple[Entry, list[str]]]:
+    """Every key with the other words that would be right in its place."""
+    nodes = load(path).nodes
+    pairs = []
+    for node in (node for node in walk(nodes) if isinstance(node, Keyed)):
+        target = target_text(node)
+        signature = own_signature(target) if target else None
+        if target and signature is None:
+            signature = foreign_signatures([target])[target]
+        valid = signature.names() if isinstance(signature, Signature) else []
+        pairs += [(entry, [*valid, *map(str, node.written())]) for entry in node.entries]
+    return pairs
+
+
+def typos(text: str, path: str, seed: int) -> list[tuple[str, str, str]]:
+    """`(key, its misspelling, the recipe with it)`, some a key."""
+    draw, found = random.Random(seed), []
+    for entry, valid in keys_with_owners(path):
+        key = str(entry.key)
+        for _ in range(EDITS_A_KEY):
+            wrong = one_edit(key, draw)
+            while wrong in (key, "", *valid):
+                wrong = one_edit(key, draw)
+            rows = text.split("\n")
+            line, start = rows[entry.place.line - 1], entry.place.column - 1
+            assert line[start:].startswith(key)
+            rows[entry.place.line - 1] = line[:start] + wrong + line[start + len(key) :]
+            found.append((key, wrong, "\n".join(rows)))
+    return found
+
+
+def says(key: str, wrong: str, line: str) -> bool:
+    """Whether a line names the word that was meant; a misspelt object is named by those who miss it."""
+    return f"nearest is '{key}'" in line or (f"${key} names no" in line and f"nearest is '{wrong}'" in line)
+
+
+def test_a_misspelt_key_is_caught_and_the_right_word_named(write, house, recipe_text, capsys):
+    path, started = write(recipe_text), time.perf_counter()
+    cases = typos(recipe_text, path, seed=7)
+    missed, unnamed = [], []
+    for key, wrong, text in cases:
+        lines = [str(problem) for problem in check(write(text, "typo.yaml"))]
+        if not any("warning" not in line for line in lines):
+            missed.append((key, wrong))
+        elif not any(says(key, wrong, line) for line in lines):
+            unnamed.append((key, wrong, lines))
+    right = 1 - (len(missed) + len(unnamed)) / len(cases)
+    with capsys.disabled():
+        seconds = time.perf_counter() - started
+        print(f"\n{len(cases)} misspelt keys: {len(missed)} missed, {right:.1%} with the right word, {seconds:.1f} s")
+    assert missed == []
+    assert right >= 0.95, unnamed
