@@ -43,11 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     run = engine("mmevolve.launch", "run")
-    return code(run(options.recipe, options.overrides, options.dry_run, options.allow))
+    return code(run(options.recipe, options.overrides, dry_run=options.dry_run, allow=options.allow))
 
 
 def _plan(options: argparse.Namespace) -> int:
-    return code(engine("mmevolve.launch", "plan")(options.recipe, options.overrides, options.allow))
+    return code(engine("mmevolve.launch", "plan")(options.recipe, options.overrides, allow=options.allow))
 
 
 def _check(options: argparse.Namespace) -> int:

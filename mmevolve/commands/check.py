@@ -15,7 +15,7 @@ def check_recipes(paths: Sequence[str], overrides: Sequence[str], allow: Sequenc
     for path in paths:
         problems = check(path, overrides, allow)
         print_problems(problems)
-        errors = sum(problem.severity == "error" for problem in problems)
+        errors = sum(not problem.warning for problem in problems)
         wrong += errors
         if not errors:
             print(f"{path}: right")

@@ -13,10 +13,9 @@ from mmevolve.config.errors import ConfigError
 from mmevolve.config.load import Recipe
 from mmevolve.config.references import LOOP, build_order
 from mmevolve.config.signatures import Signature, source_signature
-from mmevolve.config.source import package_files
 from mmevolve.config.targets import ALLOWED, Target, UnknownTarget, resolve
 from mmevolve.config.tree import Items, Keyed, Leaf, Node, is_partial, reference, settings, target_text
-from mmevolve.config.vision_ops import define_missing_vision_ops, may_import_vision
+from mmevolve.config.vision import prepare_import
 
 # What a wrong setting makes a constructor raise; anything else is a fault of the code and keeps its traceback.
 _USER_ERRORS = (ValueError, TypeError, OSError, ImportError)
@@ -113,9 +112,8 @@ _FAMILY = ("lightning_fabric", "pytorch_lightning", "lightning_utilities", "torc
 
 
 def _import(target: Target) -> object:
-    package = target.dotted.split(".")[0]
-    if not target.room and may_import_vision(package, package_files(package)):
-        define_missing_vision_ops()
+    if not target.room:
+        prepare_import(target.dotted.split(".")[0])
     if target.module:
         return functools.reduce(getattr, target.attribute.split("."), importlib.import_module(target.module))
     words = target.attribute.split(".")

@@ -29,7 +29,7 @@ def check_recipe(recipe: Recipe, allow: Collection[str] = ()) -> list[Problem]:
     """Every problem of a recipe that was read; data and models are looked at only when all else is right."""
     seen = survey(recipe.nodes, allow)
     problems = [*seen.problems, *_static_problems(seen)]
-    if not any(problem.severity == "error" for problem in problems):
+    if all(problem.warning for problem in problems):
         problems += preflight_problems(seen)
     return sorted(dict.fromkeys(problems), key=lambda problem: problem.place)
 

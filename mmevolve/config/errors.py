@@ -39,8 +39,12 @@ class Problem:
     place: Place
     severity: Literal["error", "warning"] = "error"
 
+    @property
+    def warning(self) -> bool:
+        return self.severity == "warning"
+
     def __str__(self) -> str:
-        mark = "warning: " if self.severity == "warning" else ""
+        mark = "warning: " if self.warning else ""
         return f"{self.place}: {mark}{self.what}"
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from mmevolve.config.annotations import parse_annotation
 from mmevolve.config.nearest import nearest
 from mmevolve.config.signatures import Parameter, Signature
-from mmevolve.config.source import package_files
+from mmevolve.config.source import module_file, package_files
 from mmevolve.config.targets import UnknownTarget
-from mmevolve.config.vision_ops import may_import_vision
+from mmevolve.config.vision import OPS, may_import_vision
 
 FORMAT = 1  # raised when what is kept changes, so that old files are read anew
 _SECONDS = 300
@@ -119,8 +119,8 @@ def _read(names: list[str]) -> dict[str, dict[str, object]]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
-        vision = any(may_import_vision(package, package_files(package)) for package in packages)
-        command = [sys.executable, "-P", str(script), str(answer), "vision" if vision else "plain", *names]
+        vision = module_file(OPS) if any(may_import_vision(package) for package in packages) else None
+        command = [sys.executable, "-P", str(script), str(answer), str(vision or ""), *names]
         try:
             done = subprocess.run(
                 command, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False

@@ -11,7 +11,6 @@ import json
 import runpy
 import sys
 import warnings
-from pathlib import Path
 
 
 def describe(name: str) -> dict[str, object]:
@@ -90,12 +89,12 @@ def annotation(value: object) -> str:
 
 
 def main() -> None:
-    """`inspect_foreign.py ANSWER VISION NAME...`; VISION is `vision` where torchvision may come to be imported."""
+    """`inspect_foreign.py ANSWER READY NAME...`; READY is the file of `torchvision_ops.py`, or empty."""
     warnings.simplefilter("ignore")
-    answer, vision, *names = sys.argv[1:]
-    if vision == "vision":
-        ready = runpy.run_path(str(Path(__file__).with_name("vision_ops.py")))
-        ready["define_missing_vision_ops"]()  # `ready` lives as long as `main`, and the schemas with it
+    answer, ready, *names = sys.argv[1:]
+    kept = runpy.run_path(ready) if ready else {}  # what it defines lasts as long as these names do
+    if kept:
+        kept["ensure_torchvision_imports"]()
     records = {name: describe(name) for name in names}
     with open(answer, "w", encoding="utf-8") as file:
         json.dump(records, file)

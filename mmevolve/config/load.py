@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -57,6 +58,10 @@ class Recipe:
     text: str
     nodes: Keyed
     overrides: tuple[str, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """The tree as dicts, lists and values, `$name`s kept as text."""
+        return {str(entry.key): plain(entry.value) for entry in self.nodes.entries}
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
