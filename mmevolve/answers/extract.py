@@ -1,0 +1,80 @@
+r"""Our own extractor: the answer that a model's text states, or None; never a guess, never a random option.
+
+Rules in order, the first that fires wins:
+
+    1. the last explicit statement: `answer : X`, `the answer is X`, `\boxed{X}`, `<answer>X</answer>`, `#### X`
+    2. with options: the option that the text names last
+    3. without: a text of a few words as it stands; a yes or no that opens it or is the only one; its last number
+
+`strict` stops after the first, for training: a model that is not asked to state its answer clearly will not learn to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from mmevolve.answers import numbers, options, yes_no
+from mmevolve.answers.markers import Statement, statements, unbox
+
+_LONGEST = 40_000  # characters read; of a longer text, its end
+_SHORT_WORDS = 4
+_END_TOKENS = re.compile(r"(?:</s>|<\|[a-z_]+\|>|<end_of_turn>)\s*$")
+_OUTER = " \t\r\n*_`\"“”'"
+
+
+def extract(text: str, *, choices: Sequence[str] = (), strict: bool = True) -> str | None:
+    """The stated answer; None when no rule fires.
+
+    Args:
+        text: a trajectory's or a reply's text.
+        choices: option texts; with them the result is an option's letter, or the words of a statement that names none.
+        strict: accept only an explicit statement.
+
+    >>> extract("red circle : a2 a4 = 2\\nanswer : 4")
+    '4'
+    """
+    text = _END_TOKENS.sub("", text[-_LONGEST:]).strip()
+    if not text:
+        return None
+    said = statements(text)
+    stated = _stated(said, choices)
+    if strict or stated is not None:
+        return stated if stated is not None or not said else _clean(said[-1].content) or None
+    loose = options.to_letter(text, choices) or options.mentioned(text, choices) if choices else _free(text)
+    return loose if loose is not None or not said else _clean(said[-1].content) or None
+
+
+def _stated(said: Sequence[Statement], choices: Sequence[str]) -> str | None:
+    """The last statement that can be read."""
+    for statement in reversed(said):
+        answer = _letter(statement, choices) if choices else _clean(statement.content)
+        if answer:
+            return answer
+    return None
+
+
+def _letter(statement: Statement, choices: Sequence[str]) -> str | None:
+    content = unbox(statement.content)
+    return (
+        options.to_letter(content, choices)
+        or options.to_letter(statement.rest, choices)
+        or options.mentioned(content, choices)
+    )
+
+
+def _clean(content: str) -> str:
+    """Without the marks around it; `\\(`, `\\[` and `$` of formulas too."""
+    content = unbox(content).strip(_OUTER)
+    for open_, close in (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$")):
+        if content.startswith(open_):
+            content = content.removeprefix(open_).partition(close)[0]
+    if content.startswith("$") and content.count("$") == 2:
+        content = content.strip("$")
+    return content.strip(_OUTER).rstrip(".,;").strip(_OUTER)
+
+
+def _free(text: str) -> str | None:
+    if "\n" not in text and len(text.split()) <= _SHORT_WORDS:
+        return _clean(text) or None
+    return yes_no.parse(text) or numbers.last_number(text)

@@ -1,0 +1,75 @@
+"""Numbers in words, digits and signs, as people and models write them."""
+
+from __future__ import annotations
+
+import math
+import re
+
+_LONGEST = 400  # characters of a text that may be one number
+_SIGNS = str.maketrans({"−": "-", "–": "-", "‑": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "％": "%", "，": ","})
+_CURRENCY = re.compile(r"^([-+]?)\s*(?:us\s?\$|[$€£¥₹])\s*", re.IGNORECASE)
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
+_NUMBER = re.compile(rf"[-+]?(?:{_DIGITS})(?:[eE][-+]?\d{{1,4}})?")
+_FRACTION = re.compile(r"([-+]?)(?:(\d+)\s+)?(\d+)\s*/\s*(\d+)")
+_WITHIN = re.compile(
+    r"(?<![\w.,])[-+]?(?:[$€£])?(?:\d{1,3}(?:,\d{3})+(?![\d])|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,4})?(?:\s?/\s?\d+)?\s?%?"
+    r"|(?<![\w.])[-+]?\.\d+%?"
+)
+_SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_WORDS = {word: float(i) for i, word in enumerate(_SMALL)} | {word: 10.0 * (i + 2) for i, word in enumerate(_TENS)}
+
+
+def parse(text: str) -> float | None:
+    """The number that a whole text is: `1,204.5`, `-3/4`, `2 1/2`, `$1.20`, `45%` (as 0.45), `1.5 million`, `twenty one`.
+
+    >>> parse("1,204.5")
+    1204.5
+    """
+    if len(text) > _LONGEST:
+        return None
+    text = _CURRENCY.sub(r"\1", text.strip().translate(_SIGNS)).strip().lower()
+    if text.endswith("%"):
+        number = _plain(text[:-1].strip())
+        return None if number is None else number / 100
+    for word, scale in _SCALES.items():
+        if text.endswith(f" {word}"):
+            number = _plain(text.removesuffix(word).strip())
+            return None if number is None else number * scale
+    return _plain(text)
+
+
+def last_number(text: str) -> str | None:
+    """The last number written in a text, as it is written."""
+    last = None
+    for last in _WITHIN.finditer(text.translate(_SIGNS)):  # noqa: B007
+        pass
+    return last.group().strip() if last else None
+
+
+def decimals(text: str) -> int | None:
+    """Digits after the point where a text is a plain decimal; None otherwise."""
+    plain = re.fullmatch(r"[-+]?\d*(?:,\d{3})*\.(\d+)", text.strip())
+    return len(plain[1]) if plain else None
+
+
+def _plain(text: str) -> float | None:
+    if _NUMBER.fullmatch(text):
+        number = float(text.replace(",", ""))
+        return number if math.isfinite(number) else None
+    if fraction := _FRACTION.fullmatch(text):
+        sign, whole, top, bottom = fraction.groups()
+        if len(top) > 300 or len(bottom) > 300 or len(whole or "") > 300 or float(bottom) == 0:
+            return None
+        number = float(whole or 0) + float(top) / float(bottom)
+        return -number if sign == "-" else number
+    words = text.replace("-", " ").split()
+    if 1 <= len(words) <= 2 and all(word in _WORDS for word in words):
+        values = [_WORDS[word] for word in words]
+        if len(values) == 1 or (values[0] >= 20 and 0 < values[1] < 10):
+            return sum(values)
+    return None

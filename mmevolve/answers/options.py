@@ -1,0 +1,95 @@
+"""Our own multiple-choice rule: which option a text names.
+
+Differs: from the official parsers of MMMU, MMMU-Pro and M3CoT, which it follows in what a plain response means, in three
+ways: an explicit statement (`the answer is X`) beats any other letter; small letters in brackets count; an `A` that is an
+article and an `I` that is a pronoun do not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from mmevolve.answers import numbers
+
+_SPACE = re.compile(r"\s+")
+_LABEL = re.compile(r"(?:option|choice|answer)?[ \t]*[(\[{]?([A-Za-z])[)\]}.:,]?", re.IGNORECASE)
+_LEADING = re.compile(r"(?:(?:option|choice)[ \t]+)?(?:[(\[]([A-Za-z])[)\]]|([A-Z])(?=[).:,\]]|[ \t]*$|[ \t]+-|\n))", re.IGNORECASE)
+_BRACKETED = re.compile(r"[(\[]([A-Z])[)\]]")
+_BRACKETED_SMALL = re.compile(r"\(([a-z])\)")
+_NAMED = re.compile(r"\b(?:option|choice)[ \t]+[*\"']*\(?([A-Z])\b", re.IGNORECASE)
+_ALONE = re.compile(r"(?<![\w'’$\\-])([A-Z])(?![\w'’-])")
+_ARTICLE = re.compile(r"[ \t]+(?:is|was|are|seems|looks|would|must|should|because|since|as|and|or|but)\b|[ \t]*(?:$|[^\w \t])")
+
+
+def letters(choices: Sequence[str]) -> str:
+    """Letters of the options: A, B, ...; at most 26."""
+    return "".join(chr(ord("A") + i) for i in range(min(len(choices), 26)))
+
+
+def to_letter(answer: str, choices: Sequence[str]) -> str | None:
+    """Letter of the option that a short answer is: a letter with or without trimmings, or an option's text.
+
+    >>> to_letter("(b) a dog", ("a cat", "a dog"))
+    'B'
+    """
+    known = letters(choices)
+    answer = _tidy(answer)
+    if not answer or len(answer) > 2_000:
+        return None
+    label = _LABEL.fullmatch(answer)
+    if label and label[1].upper() in known:
+        return label[1].upper()
+    exact = [letter for letter, choice in zip(known, choices, strict=False) if normal(choice) == normal(answer)]
+    if exact:
+        return exact[0]
+    leading = _LEADING.match(answer)
+    if leading and (leading[1] or leading[2]).upper() in known:
+        return (leading[1] or leading[2]).upper()
+    number = numbers.parse(answer)
+    if number is not None:
+        equal = [letter for letter, choice in zip(known, choices, strict=False) if numbers.parse(_tidy(choice)) == number]
+        if len(equal) == 1:
+            return equal[0]
+    return None
+
+
+def mentioned(text: str, choices: Sequence[str]) -> str | None:
+    """Letter of the option that a longer text names last: `(X)`, `option X`, a letter alone, an option's text."""
+    known = letters(choices)
+    for pattern in (_BRACKETED, _NAMED, _BRACKETED_SMALL):
+        named = [m[1].upper() for m in pattern.finditer(text) if m[1].upper() in known]
+        if named:
+            return named[-1]
+    alone = [m for m in _ALONE.finditer(text) if m[1] in known and not _is_word(text, m)]
+    if alone:
+        return alone[-1][1]
+    return by_text(text, choices)
+
+
+def by_text(text: str, choices: Sequence[str]) -> str | None:
+    """Letter of the option whose text is mentioned last; of those that end together, the longest."""
+    flat = f" {normal(text)} "
+    best: tuple[int, int] | None = None
+    said = None
+    for letter, choice in zip(letters(choices), choices, strict=False):
+        wanted = normal(choice)
+        at = flat.rfind(f" {wanted} ") if wanted else -1
+        if at != -1 and (best is None or (at + len(wanted), len(wanted)) > best):
+            best, said = (at + len(wanted), len(wanted)), letter
+    return said
+
+
+def normal(text: str) -> str:
+    """Lower case, single spaces, and no marks that carry no meaning."""
+    text = _SPACE.sub(" ", re.sub(r"[$*_`\"“”‘’'?!;:,()\[\]{}]|\\text|\\mathrm|\\(?=[$%])", " ", text.casefold())).strip()
+    return _SPACE.sub(" ", re.sub(r"\.(?=\s|$)", " ", text)).strip()
+
+
+def _is_word(text: str, match: re.Match[str]) -> bool:
+    """Whether a letter alone is the article `A` or the pronoun `I`."""
+    return match[1] in "AI" and not _ARTICLE.match(text, match.end())
+
+
+def _tidy(text: str) -> str:
+    return text.strip().strip("*_`\"' \t\n").rstrip(".").strip("*_`\"' $\t\n")

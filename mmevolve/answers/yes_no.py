@@ -1,0 +1,37 @@
+"""Yes or no: the official POPE reading, and a stricter one of our own.
+
+Paper: Li et al. 2023, "Evaluating Object Hallucination in Large Vision-Language Models", arXiv:2305.10355.
+Reference code: AoiDragon/POPE, evaluate.py.
+Differs: `parse` says None where a response says both or neither; the official rule says yes to whatever does not deny.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+YesNo = Literal["yes", "no"]
+_YES = frozenset({"yes", "true", "yeah", "yep"})
+_NO = frozenset({"no", "false", "nope"})
+_WORD = re.compile(r"[a-z]+")
+
+
+def pope(response: str) -> YesNo:
+    """The official rule: `No`, `no` or `not` among the words before the first full stop is no; all else is yes."""
+    words = response.partition(".")[0].replace(",", "").split(" ")
+    return "no" if {"No", "not", "no"} & set(words) else "yes"
+
+
+def parse(text: str) -> YesNo | None:
+    """Yes or no where a text opens with it, or where only one of the two is said at all."""
+    words = _WORD.findall(text.lower())
+    if not words:
+        return None
+    if words[0] in _YES:
+        return "yes"
+    if words[0] in _NO:
+        return "no"
+    yes, no = bool(_YES & set(words)), bool(_NO & set(words))
+    if yes == no:
+        return None
+    return "yes" if yes else "no"
