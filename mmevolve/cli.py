@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from mmevolve import __version__
 from mmevolve.commands.engine import NotThere, code, engine
 from mmevolve.config.errors import ConfigError
+from mmevolve.config.nearest import hint
 
 _ABOUT = "Train vision-language models on their own judged answers."
 _START = """\
@@ -23,7 +25,9 @@ start here:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 when it went well, 2 for a mistake of the user's, 130 when interrupted."""
-    options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a letter is no reason to stop
+    options = _parse(list(sys.argv[1:] if arguments is None else arguments))
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # a part of the user's own lies where the command is typed
     try:
@@ -39,6 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return 2
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    """The options; overrides may stand before and after them."""
+    parser = _parser()
+    if words and not words[0].startswith("-") and words[0] not in _VERBS:
+        parser.error(f"there is no verb '{words[0]}'{hint(words[0], _VERBS)}")
+    options, rest = parser.parse_known_args(words)
+    unknown = [word for word in rest if word.startswith("-") or options.verb not in _TAKES_MORE]
+    if unknown:
+        parser.error(f"mmevolve {options.verb} does not take {' '.join(unknown)}")
+    if rest:
+        more = getattr(options, _TAKES_MORE[options.verb])
+        more.extend(rest)
+    return options
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -106,6 +125,7 @@ _VERBS = {
     "report": _report,
     "score": _score,
 }
+_TAKES_MORE = {"run": "overrides", "plan": "overrides", "check": "recipes"}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,19 @@ import yaml
 
 from mmevolve.config.source import PACKAGE, definitions, docline, modules_in, package_root
 
-PART_ROOMS = ("data", "samplers", "critics", "selectors", "losses", "schedules", "metrics", "models", "training")
+PART_ROOMS = (
+    "loops",
+    "data",
+    "samplers",
+    "critics",
+    "selectors",
+    "losses",
+    "schedules",
+    "metrics",
+    "models",
+    "training",
+)
+WORK = frozenset({"__call__", "generate", "score_steps"})  # what a part can be asked to do
 
 
 def parts(room: str) -> list[tuple[str, str]]:
@@ -27,17 +39,14 @@ def parts(room: str) -> list[tuple[str, str]]:
 
 def _is_part(node: ast.stmt, room: str) -> bool:
     if isinstance(node, ast.FunctionDef):
-        # A data set is a function that gives samples; in other rooms a function is a helper.
-        return (
-            room == "data"
-            and node.returns is not None
-            and "Sample]" in ast.unparse(node.returns)
-            and node.name != "load"
-        )
-    if not isinstance(node, ast.ClassDef):
+        # A data set is a function that gives samples, a loop one that takes its parts by name; others are helpers.
+        gives_samples = node.returns is not None and "Sample]" in ast.unparse(node.returns)
+        loop = bool(node.args.kwonlyargs) and not node.args.args
+        return node.name != "load" and ((room == "data" and gives_samples) or (room == "loops" and loop))
+    if not isinstance(node, ast.ClassDef) or room == "loops":
         return False
     methods = {member.name for member in node.body if isinstance(member, ast.FunctionDef)}
-    return bool(methods & {"__call__", "generate", "scores", "score"}) or room in ("models", "training")
+    return bool(methods & WORK) or (room == "training" and node.name.endswith("Module"))
 
 
 def recipe_folder() -> Path | None:

@@ -128,7 +128,7 @@ def _near_target(text: str, name: str, room: str, known: list[str]) -> str:
     elsewhere = [f"{other}.{name}" for other in rooms() if other != room and name in public_names(other)]
     if elsewhere:
         return f": it is '{elsewhere[0]}'"
-    return hint(text, known)
+    return hint(text, known) or f": nothing of that name is in '{room}'"
 
 
 def _own_or_none(text: str) -> Target | None:
