@@ -63,10 +63,13 @@ class Columns:
     def missing(self, there: Iterable[str], where: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Columns that are asked for and not there, each with a sentence. Only the default `choices` may be missing."""
         known = list(there)
-        asked = [c for f, c in self.named.items() if (f, c) != ("choices", "choices")]
-        for column in dict.fromkeys((*asked, *where)):
+        asked = {column: field for field, column in self.named.items() if (field, column) != ("choices", "choices")}
+        for column in (*asked, *(c for c in where if c not in asked)):
             if column not in known:
-                yield column, f"no column '{column}'{hint(column, known)}"
+                without = (
+                    f" ({asked[column]}: null does without)" if asked.get(column, "question") != "question" else ""
+                )
+                yield column, f"no column '{column}'{hint(column, known)}{without}"
 
     def lacks_answer(self, row: Row) -> bool:
         return self.answer is None or is_empty(row.values.get(self.answer))
@@ -87,7 +90,10 @@ class Columns:
         def images(cell: object) -> tuple[Any, ...]:
             refs = image_cells(cell, root)
             for ref in refs if verify else ():
-                verify_image(ref)
+                try:
+                    verify_image(ref)
+                except ValueError as error:
+                    raise ValueError(str(error).removeprefix("image ")) from error
             return refs
 
         options = read(self.choices, lambda cell: choices_cell(cell, repeats=self.repeated_choices == "keep"), ())
@@ -155,7 +161,7 @@ def pick(rows: Iterable[Row], columns: Columns, where: Mapping[str, Any], *, mos
             break
     missing = dict(columns.missing(there, where)) if there else {}
     problems = [*missing.values(), *problems]
-    if not wanted and whole and not missing:
+    if not wanted and whole and not problems:
         problems.append(_why_empty(there, where, values, dropped))
     columns = columns.without(missing)
     return Picked(tuple(wanted), columns, (*problems, *_repeated(wanted, columns.id)), dropped)
@@ -171,7 +177,7 @@ def _why_empty(there: Collection[str], where: Mapping[str, Any], seen: Mapping[s
     if not there:
         return "empty: no row at all"
     if dropped:
-        return f"empty: all {dropped} rows that were wanted lack an answer"
+        return f"empty: every wanted row lacks an answer ({dropped} dropped)"
     found = [f"{c} is {', '.join(map(show, [v for v, _ in seen[c].most_common(5)]))}" for c in where]
     asked = " and ".join(f"{c} {show(v)}" for c, v in where.items())
     return f"empty: no row has {asked}: {'; '.join(found)}"

@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from mmevolve.config.nearest import hint
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+\Z", re.ASCII)
 _BATCH = 256
+_UNREADABLE = (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def _jsonl(path: str) -> Iterator[Row]:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield _parsed(number, line)
-        except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+        except _UNREADABLE as error:
             yield Row(number + 1, problem=f"cannot be read from here on: {error}")
 
 
@@ -112,7 +114,7 @@ def _csv(path: str) -> Iterator[Row]:
                     yield Row(number, problem=f"{len(values[None])} cells more than the header has")  # type: ignore[index]
                 else:
                     yield Row(number, values)
-        except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+        except (csv.Error, *_UNREADABLE) as error:
             yield Row(number + 1, problem=f"cannot be read from here on: {error}")
 
 

@@ -38,8 +38,10 @@ def shapes(
         first: index of the first question; (seed, index) fixes a question whatever `n` is.
 
     Raises:
-        ValueError: for an unknown split or family.
+        ValueError: for an unknown split or family, or no family.
     """
+    if not families:
+        raise ValueError(f"families is empty, expected some of {', '.join(FAMILIES)}")
     for family in families:
         if family not in FAMILIES:
             raise ValueError(f"no question family '{family}': the world has {', '.join(FAMILIES)}")
