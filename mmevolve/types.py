@@ -233,7 +233,7 @@ class Rollout:
 
 
 Example = Demonstration | Preference | Labelled | Rollout
-EXAMPLES: dict[str, type[Example]] = {c.__name__: c for c in (Demonstration, Preference, Labelled, Rollout)}
+NOUNS: tuple[type, ...] = (Sample, Trajectory, Critique, Group, Demonstration, Preference, Labelled, Rollout)
 
 
 def to_row(item: Any) -> dict[str, Any]:

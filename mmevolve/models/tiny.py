@@ -25,19 +25,18 @@ from transformers import (
 
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>", "<image>", "<user>", "<assistant>")
 WORDS = """
-\n : = + - * > . , ? ; ( ) / none yes no answer
-red green blue yellow black circle square triangle shape circles squares triangles shapes
-left right above below of at in the a an is are there how many what which more than fewer equal number plus minus times
-remove removed all colour color now and or not but so then
-hint because true false gold picture image scene question say see seen look looked again check checked describe list cell cells
-step steps line first second third last wrong missing extra correct incorrect review revise revised previous old new
-critique critic error errors perception logic count counted sum good bad sure unsure keep fix fixed was were be it this that these
-here you your my do does did with for from to on only most least same different as one two three four many few some any each every
-box boxes item items object objects tower touching edge wall base closely over under big small medium size blocks block exactly attached
-attempt reply reasoning think both sides corner leftmost rightmost top bottom nearest between
-score rate better worse compare judge verdict feedback reflection help answerable unclear enough
-A B C D E F G H
-""".split(" ")
+: = + - * > . , ? ; ( ) / none yes no answer red green blue yellow black circle square triangle shape circles
+squares triangles shapes left right above below of at in the a an is are there how many what which more than fewer
+equal number plus minus times remove removed all colour color now and or not but so then hint because true false
+gold picture image scene question say see seen look looked again check checked describe list cell cells step steps
+line first second third last wrong missing extra correct incorrect review revise revised previous old new critique
+critic error errors perception logic count counted sum good bad sure unsure keep fix fixed was were be it this that
+these here you your my do does did with for from to on only most least same different as one two three four many few
+some any each every box boxes item items object objects tower touching edge wall base closely over under big small
+medium size blocks block exactly attached attempt reply reasoning think both sides corner leftmost rightmost top
+bottom nearest between score rate better worse compare judge verdict feedback reflection help answerable unclear
+enough A B C D E F G H
+"""
 CHAT_TEMPLATE = (
     "<bos>{% for message in messages %}<{{ message['role'] }}> "
     "{% for part in message['content'] if part['type'] == 'image' %}<image> {% endfor %}"
@@ -50,10 +49,9 @@ PIXELS, PATCH = 64, 16
 
 def vocabulary() -> list[str]:
     """Every token: special ones, the world's words, its cells and the numbers to 99."""
-    words = [w if w == "\n" else w.strip() for w in " ".join(WORDS).replace("\n", " ").split(" ")]
     cells = [f"{column}{row}" for column in "abcdefghijkl" for row in range(1, 5)]
     numbers = [str(n) for n in range(100)]
-    return list(dict.fromkeys([*SPECIAL, "\n", *(w for w in words if w), *cells, *numbers]))
+    return list(dict.fromkeys([*SPECIAL, "\n", *WORDS.split(), *cells, *numbers]))
 
 
 def tiny_processor() -> LlavaProcessor:

@@ -1,0 +1,1 @@
+"""Critics: anything that judges a trajectory."""

@@ -1,0 +1,214 @@
+"""Run and plan a recipe: check, lock, build, run, sum up, report."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mmevolve.config import ConfigError, Recipe, build, check_recipe, load, resolved
+from mmevolve.console import Console, shown_on
+
+PACKAGES = ("mmevolve", "torch", "transformers", "peft", "lightning", "datasets", "tokenizers", "numpy", "pyarrow")
+
+
+def run(path: str, overrides: Sequence[str] = (), *, dry_run: bool = False, allow: Collection[str] = ()) -> int:
+    """Run a recipe to its end, or go on where it was stopped. Gives the exit code."""
+    console = Console()
+    try:
+        recipe = load(path, overrides)
+        if dry_run:
+            from mmevolve.rehearse import rehearsal
+
+            recipe = rehearsal(recipe)
+        problems = [p for p in check_recipe(recipe, allow=allow) if not p.warning]
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if problems:
+        print("\n".join(str(p) for p in problems), file=sys.stderr)
+        return 2
+    folder = run_folder(recipe)
+    with lock(folder) as free:
+        if not free:
+            print(
+                f"{folder} is in use by another process: wait for it, or give this run another store.path",
+                file=sys.stderr,
+            )
+            return 2
+        return _run(recipe, folder, console, allow)
+
+
+def _run(recipe: Recipe, folder: Path, console: Console, allow: Collection[str]) -> int:
+    from mmevolve.finale import closing_lines
+    from mmevolve.report.page import write as write_report
+    from mmevolve.summary import summarise, write_summary
+
+    start = time.monotonic()
+    note_run(recipe, folder)
+    for line in plan_lines(recipe):
+        console.say(line)
+    again = f"mmevolve run {recipe.path}"
+    quiet_libraries()
+    from mmevolve.loops import NothingSelected
+    from mmevolve.store import StoreError
+
+    try:
+        with shown_on(console):
+            build(recipe, allow=allow)
+    except KeyboardInterrupt:
+        console.say(f"\nstopped; everything finished is kept in {folder}. Go on with: {again}")
+        return 130
+    except NothingSelected as error:
+        console.say(f"\n{error}")
+        return 3
+    except (ConfigError, StoreError, ValueError) as error:
+        if os.environ.get("MMEVOLVE_TRACEBACK"):
+            raise
+        print(f"\n{error}", file=sys.stderr)
+        return 2
+    seconds = time.monotonic() - start + spent_before(folder)
+    keep_times(folder, console, seconds)
+    summary = summarise(str(folder), loop_names(recipe), seconds=round(seconds, 1), peak_rss_bytes=peak_memory())
+    write_summary(str(folder), summary)
+    write_report(str(folder))
+    print("\n".join(closing_lines(summary, run=str(folder))))
+    return 0
+
+
+def plan(path: str, overrides: Sequence[str] = (), *, allow: Collection[str] = ()) -> int:
+    """Print what a recipe would do and what of it is finished."""
+    try:
+        recipe = load(path, overrides)
+        problems = [p for p in check_recipe(recipe, allow=allow) if not p.warning]
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if problems:
+        print("\n".join(str(p) for p in problems), file=sys.stderr)
+        return 2
+    print("\n".join(plan_lines(recipe)))
+    return 0
+
+
+def plan_lines(recipe: Recipe) -> list[str]:
+    """The run in words: one line a loop with its sampling volume, and what is already on disk."""
+    plain = json.loads(json.dumps(recipe.plain()))
+    folder = run_folder(recipe)
+    header = [line.lstrip("# ").rstrip() for line in recipe.text.splitlines()[:1]]
+    lines = [*header, f"run folder {folder}"]
+    for loop in loops_of(plain):
+        name, rounds = loop.get("name", "evolve"), loop.get("rounds", 1)
+        data = deref(loop.get("data"), plain)
+        n = deref(loop.get("sampler"), plain).get("n", 8)
+        questions = int(data.get("n", data.get("limit") or 0) * loop.get("fraction", 1.0))
+        done = sum((folder / name / f"round={r:03d}" / "metrics.parquet").exists() for r in range(rounds))
+        volume = f"{questions:,} questions x {n} attempts" if questions else f"{n} attempts a question"
+        state = "finished" if done == rounds else f"{done} finished" if done else "to do"
+        lines.append(f"  {name:<12} {rounds} round{'s' if rounds != 1 else ' '} of {volume:<34} {state}")
+    return [*lines, ""]
+
+
+def deref(node: Any, plain: dict[str, Any]) -> dict[str, Any]:
+    """A node, or the top-level node that a `$name` stands for; an empty dictionary for anything else."""
+    if isinstance(node, str) and node.startswith("$"):
+        node = plain.get(node[1:])
+    return node if isinstance(node, dict) else {}
+
+
+def loops_of(plain: dict[str, Any]) -> list[dict[str, Any]]:
+    loop = plain.get("loop", [])
+    return loop if isinstance(loop, list) else [loop]
+
+
+def loop_names(recipe: Recipe) -> list[str]:
+    """Names of a recipe's loops in order: the folders of their tables."""
+    return [loop.get("name", "evolve") for loop in loops_of(recipe.plain())]
+
+
+def run_folder(recipe: Recipe) -> Path:
+    """Where a recipe keeps its run: the store's path.
+
+    Raises:
+        ConfigError: when the recipe has no store with a path.
+    """
+    path = deref(recipe.plain().get("store"), recipe.plain()).get("path")
+    if not isinstance(path, str):
+        raise ConfigError("the recipe has no store: give it a top-level store with a path", str(recipe.path), 1, 1)
+    return Path(path)
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[bool]:
+    """Hold a run folder; False when another process has it. Helpers that a trainer started share their parent's hold."""
+    if int(os.environ.get("LOCAL_RANK", "0")) > 0:
+        yield True
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def note_run(recipe: Recipe, folder: Path) -> None:
+    """Keep the recipe, as written and resolved, and the environment beside the tables."""
+    versions = {}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    environment = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        **versions,
+    }
+    (folder / "recipe.yaml").write_text(recipe.text)
+    (folder / "resolved.yaml").write_text(resolved(recipe))
+    (folder / "environment.json").write_text(json.dumps(environment, indent=1))
+
+
+def keep_times(folder: Path, console: Console, seconds: float) -> None:
+    """Add this process's stage times to what earlier tries of the same run took."""
+    path = folder / "timings.json"
+    old = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**old, **console.seconds, "total": round(seconds, 2)}, indent=1))
+
+
+def spent_before(folder: Path) -> float:
+    """Seconds that finished earlier runs of this folder took."""
+    path = folder / "timings.json"
+    return float(json.loads(path.read_text()).get("total", 0.0)) if path.exists() else 0.0
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def quiet_libraries() -> None:
+    """Keep other libraries' banners and progress bars out of the way; their warnings and errors stay."""
+    import logging
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning.*")
+    from transformers.utils import logging as hf
+
+    hf.set_verbosity_error()
+    hf.disable_progress_bar()

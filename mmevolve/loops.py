@@ -1,0 +1,125 @@
+"""Loops: pages that call the verbs in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from mmevolve import verbs
+from mmevolve.evaluation import HeldOut, refuse_overlap
+from mmevolve.protocols import VLM, Critic, Metric, Sampler, Schedule, Selector, TrainStep
+from mmevolve.store import RunStore
+from mmevolve.types import Sample
+
+
+class NothingSelected(RuntimeError):
+    """A round kept no row; everything made so far stays on disk."""
+
+
+def evolve(
+    *,
+    store: RunStore,
+    policy: VLM,
+    data: Sequence[Sample],
+    sampler: Sampler,
+    critics: Sequence[Critic],
+    selector: Selector,
+    train: TrainStep,
+    rounds: int,
+    name: str = "evolve",
+    student: Any = None,
+    fraction: float = 1.0,
+    schedule: Schedule | None = None,
+    probe_data: Sequence[Sample] = (),
+    metrics: Sequence[Metric] = (),
+    evaluations: Sequence[HeldOut] = (),
+    spread: Callable[..., Any] | None = None,
+    seed: int = 0,
+) -> Any:
+    """Iterated self-improvement: take, tune, sample, critique, select, train, measure; once per round.
+
+    With a `student`, the policy samples and the student learns: that is how a reward model is trained from rollouts.
+
+    Raises:
+        NothingSelected: when a round keeps no row.
+        ValueError: when a held-out sample is also in the training data.
+    """
+    store = store.stage(name)
+    learner = policy if student is None else student
+    refuse_overlap(data, evaluations)
+    if student is not None:
+        student.start_from(policy)
+    learner.mark_home()
+    history = [_measure(store, "before", metrics, (), evaluations, policy)]
+    for r in range(rounds):
+        batch = store.once(r, "samples", verbs.take, data, fraction, seed, round=r)
+        if schedule is not None:
+            probe = Probe(policy, sampler, critics, probe_data, r)
+            (knobs,) = store.once(r, "knobs", verbs.tune, schedule, sampler, history, probe, round=r)
+            sampler = replace(sampler, **knobs)
+        trajectories = store.once(r, "trajectories", verbs.sample, policy, sampler, batch, spread, round=r)
+        critiques = store.once(r, "critiques", verbs.critique, critics, trajectories, batch, spread, policy)
+        examples = store.once(r, "examples", verbs.select, selector, batch, trajectories, critiques)
+        if not examples:
+            raise NothingSelected(why_nothing(name, r, batch, trajectories, critiques, selector))
+        learner = train(learner, examples, store, round=r)
+        groups = verbs.group(batch, trajectories, critiques)
+        history.append(_measure(store, r, metrics, groups, evaluations, policy, rows=len(examples)))
+    return learner
+
+
+def _measure(
+    store: RunStore,
+    at: int | str,
+    metrics: Sequence[Metric],
+    groups: Sequence[Any],
+    held: Sequence[HeldOut],
+    policy: VLM,
+    **counts: int,
+) -> dict[str, float]:
+    numbers = {**counts, **(verbs.measure(metrics, groups) if groups else {})}
+    for evaluation in held:
+        numbers |= evaluation(policy, store, at=at)
+    (row,) = store.once(at, "metrics", lambda: [numbers])
+    store.console.round(store.stage_name, at, row)
+    return row
+
+
+class Probe:
+    """Tries knobs on held-out samples, with the loop's own critics; schedules call it."""
+
+    def __init__(self, policy: VLM, sampler: Sampler, critics: Sequence[Critic], data: Sequence[Sample], round: int):
+        self.policy, self.sampler, self.critics, self.data, self.round = policy, sampler, critics, data, round
+
+    def __call__(self, knobs: dict[str, Any]) -> list[Any]:
+        """Groups sampled with these knobs."""
+        units = verbs.sample(self.policy, replace(self.sampler, **knobs), self.data, round=self.round)
+        attempts = [t for rows in units.work(units.items) for t in rows]
+        judged = verbs.critique(self.critics, attempts, self.data)
+        said = [c for rows in judged.work(judged.items) for c in rows]
+        return verbs.group(self.data, attempts, said)
+
+    def describe(self) -> dict[str, Any]:
+        return {"probe": [s.id for s in self.data]}
+
+
+def why_nothing(
+    name: str, round: int, batch: Sequence[Any], trajectories: Sequence[Any], critiques: Sequence[Any], selector: Any
+) -> str:
+    """One paragraph for a round that kept no row."""
+    passed: dict[str, int] = {}
+    errors: dict[str, int] = {}
+    for c in critiques:
+        passed[c.critic] = passed.get(c.critic, 0) + (c.score is not None and c.score > 0)
+        errors[c.critic] = errors.get(c.critic, 0) + (c.error is not None)
+    unanswered = sum(t.answer is None for t in trajectories)
+    said = "; ".join(
+        f"critic '{k}' scored {v} above 0" + (f", {errors[k]} without a score" if errors[k] else "")
+        for k, v in passed.items()
+    )
+    return (
+        f"{name}, round {round}: {type(selector).__name__} kept none of {len(trajectories)} trajectories for {len(batch)} "
+        f"samples ({unanswered} without an answer; {said}). Nothing was trained and every table is kept: "
+        "loosen the selector, sample more, or start from a stronger policy"
+    )

@@ -1,0 +1,1 @@
+"""Losses: pure functions of tensors; they know neither models nor rows."""

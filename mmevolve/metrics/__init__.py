@@ -1,0 +1,1 @@
+"""Metrics and monitors: groups in, named numbers out."""

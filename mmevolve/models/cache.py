@@ -1,0 +1,58 @@
+"""A key/value cache layer with room to grow.
+
+The stock dynamic layer concatenates at every token, which copies the whole cache each time; this one writes into spare
+room and copies only when that is used up. Values and shapes are the same.
+"""
+
+from __future__ import annotations
+
+import torch
+from transformers.cache_utils import Cache, DynamicLayer
+
+ROOM = 32  # tokens added at a time
+
+
+class RoomyLayer(DynamicLayer):
+    """Drop-in for `DynamicLayer` after the prompt has been read.
+
+    Attributes:
+        keys: (B, heads, T, head size), a view of the buffer.
+        values: same shape.
+    """
+
+    def __init__(self, layer: DynamicLayer):
+        super().__init__()
+        self.lazy_initialization(layer.keys, layer.values)
+        self._fill(layer.keys, layer.values)
+
+    def _fill(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        b, h, t, _ = keys.shape
+        self._keys = keys.new_empty(b, h, t + ROOM, keys.shape[-1])
+        self._values = values.new_empty(b, h, t + ROOM, values.shape[-1])
+        self._keys[:, :, :t] = keys
+        self._values[:, :, :t] = values
+        self._show(t)
+
+    def _show(self, length: int) -> None:
+        self.keys, self.values = self._keys[:, :, :length], self._values[:, :, :length]
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object):
+        old, new = self.keys.shape[2], key_states.shape[2]
+        if old + new > self._keys.shape[2]:
+            self._fill(self.keys, self.values)
+        self._keys[:, :, old : old + new] = key_states
+        self._values[:, :, old : old + new] = value_states
+        self._show(old + new)
+        return self.keys, self.values
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        self._fill(self.keys.repeat_interleave(repeats, 0), self.values.repeat_interleave(repeats, 0))
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        self._fill(self.keys[indices], self.values[indices])
+
+
+def make_roomy(cache: Cache) -> Cache:
+    """Swap every plain dynamic layer for a roomy one, in place; other kinds (sliding, linear) stay as they are."""
+    cache.layers = [RoomyLayer(layer) if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache

@@ -1,0 +1,151 @@
+"""Step-reward model: a VLM trunk with a one-number head, read where each step ends.
+
+Serves process reward models (a label a step) and outcome reward models (one label, on the last step) alike.
+Papers: Wang et al. 2024, "Math-Shepherd", arXiv:2312.08935 (step values from rollouts); M-STaR, arXiv:2412.17451.
+Differs: M-STaR's loss and head are unpublished; here a linear head and binary cross-entropy on soft or hard labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from mmevolve.models.encode import Row, collate
+from mmevolve.models.score import hidden_states
+from mmevolve.models.vlm import SCORE_TOKENS, TransformersVLM, token_batches
+from mmevolve.text import split_steps
+from mmevolve.types import Chat
+
+
+class StepRewardModel:
+    """Scores every step of a rationale in one pass.
+
+    Args:
+        name: the VLM whose weights it starts from.
+        kwargs: as for `TransformersVLM`.
+    """
+
+    def __init__(
+        self, name: str, *, lora: Any = None, freeze: Any = "eye", dtype: Any = "float32", device: str = "auto"
+    ):
+        self.trunk = TransformersVLM(name, lora=lora, freeze=freeze, dtype=dtype, device=device)
+        width = self.trunk.model.get_output_embeddings().weight.shape[1]
+        self.head = torch.nn.Linear(width, 1, device=self.trunk.device)
+        torch.nn.init.zeros_(self.head.weight)
+        torch.nn.init.zeros_(self.head.bias)
+
+    @property
+    def name(self) -> str:
+        return f"step-reward:{self.trunk.name}"
+
+    @property
+    def version(self) -> str:
+        return self.trunk.version
+
+    @version.setter
+    def version(self, value: str) -> None:
+        self.trunk.version = value
+
+    def describe(self) -> dict[str, Any]:
+        head = torch.cat([p.detach().flatten() for p in self.head.parameters()]).cpu().numpy().tobytes()
+        return {"step_reward": self.trunk.describe(), "head": hashlib.sha256(head).hexdigest()[:16]}
+
+    def start_from(self, policy: TransformersVLM) -> None:
+        """Take over a trained policy's weights: the eye and the language it has learned.
+
+        Raises:
+            ValueError: when the policy is another architecture.
+        """
+        own = dict(self.trunk.model.named_parameters())
+        theirs = dict(policy.model.named_parameters())
+        if {n: p.shape for n, p in own.items()} != {n: p.shape for n, p in theirs.items()}:
+            raise ValueError(
+                f"'{self.name}' cannot start from '{policy.name}': their weights have other names or shapes"
+            )
+        with torch.no_grad():
+            for name, parameter in own.items():
+                parameter.copy_(theirs[name])
+
+    def rows(self, chats: Sequence[Chat], completions: Sequence[str]) -> tuple[list[Row], list[list[int]]]:
+        """Token rows, and for each the positions (in the whole sequence) where its steps end.
+
+        Steps are tokenized one by one, so that a step's end is a token's end whatever the tokenizer merges.
+        """
+        rows, ends = [], []
+        for chat, text in zip(chats, completions, strict=True):
+            prompt = self.trunk.encoder.prompt(chat)
+            ids: list[int] = []
+            at = []
+            for step in split_steps(text):
+                ids += self.trunk.encoder.completion(f"{step}\n", end=False)
+                at.append(len(prompt.ids) + len(ids) - 1)
+            rows.append(Row(prompt, tuple(ids)))
+            ends.append(at)
+        return rows, ends
+
+    def logits(self, rows: list[Row], ends: list[list[int]]) -> torch.Tensor:
+        """Head output (B, S) where steps end, right-padded with zeros; gradients flow when enabled."""
+        pad = self.trunk.encoder.tokenizer.pad_token_id or 0
+        batch = collate(rows, pad=pad, device=self.trunk.device, side="right")
+        hidden = hidden_states(self.trunk.model, batch)
+        width = max(len(at) for at in ends)
+        where = torch.tensor([[*at, *[0] * (width - len(at))] for at in ends], device=hidden.device)
+        states = hidden.gather(1, where[..., None].expand(-1, -1, hidden.shape[-1]))
+        return self.head(states.float())[..., 0]
+
+    @torch.inference_mode()
+    def score_steps(self, chats: Sequence[Chat], completions: Sequence[str]) -> list[tuple[float, ...]]:
+        """For each completion, the probability that each step is good, in [0, 1]; empty for an empty completion."""
+        rows, ends = self.rows(chats, completions)
+        scores: list[tuple[float, ...]] = [()] * len(rows)
+        filled = [i for i, at in enumerate(ends) if at]
+        for batch in token_batches([rows[i] for i in filled], SCORE_TOKENS):
+            picked = [filled[b] for b in batch]
+            out = self.logits([rows[i] for i in picked], [ends[i] for i in picked]).sigmoid()
+            for k, i in enumerate(picked):
+                scores[i] = tuple(round(x, 5) for x in out[k, : len(ends[i])].tolist())
+        return scores
+
+    def named_weights(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        yield from self.trunk.named_weights()
+        yield from ((f"step_reward_head.{n}", p) for n, p in self.head.named_parameters())
+
+    def eval_mode(self) -> None:
+        """Back from training."""
+        self.trunk.eval_mode()
+        self.head.zero_grad(set_to_none=True)
+
+    def mark_home(self) -> None:
+        """Remember the present weights as the ones that `go_home` restores."""
+        self._home = {n: p.detach().clone() for n, p in self.named_weights()}
+
+    def go_home(self) -> None:
+        with torch.no_grad():
+            for name, parameter in self.named_weights():
+                parameter.copy_(self._home[name])
+
+    def save(self, folder: Path) -> None:
+        """Write trunk, head and processor."""
+        self.trunk.model.save_pretrained(folder)
+        self.trunk.processor.save_pretrained(folder)
+        save_file({n: p.detach().contiguous().clone() for n, p in self.named_weights()}, folder / "trained.safetensors")
+
+    def load(self, folder: Path, version: str) -> None:
+        """Take over a checkpoint written by `save`.
+
+        Raises:
+            ValueError: when it belongs to another model, naming the first weight that differs.
+        """
+        weights = load_file(Path(folder) / "trained.safetensors")
+        own = dict(self.named_weights())
+        for name in sorted(set(own) ^ set(weights)):
+            raise ValueError(f"checkpoint and '{self.name}' differ: weight '{name}' is in only one of them")
+        with torch.no_grad():
+            for name, tensor in weights.items():
+                own[name].copy_(tensor)
+        self.version = version

@@ -1,0 +1,99 @@
+"""Log-probabilities, entropies and hidden states of given completions.
+
+The vocabulary projection is applied to completion positions only, a chunk of tokens at a time, in float32: no
+(batch, length, vocabulary) tensor is ever held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from mmevolve.models.encode import Row
+
+CHUNK_TOKENS = 1024
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Per-token numbers of a batch of completions, right-padded with zeros.
+
+    Attributes:
+        logps: (B, T) natural-log probability of each completion token.
+        entropies: (B, T) nats.
+        mask: (B, T) 1 on completion tokens.
+    """
+
+    logps: torch.Tensor
+    entropies: torch.Tensor
+    mask: torch.Tensor
+
+
+def hidden_states(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Last hidden states (B, T, D) of a right-padded batch, before the vocabulary projection."""
+    _forget_positions(model)
+    extra = {} if _has_rope_deltas(model) else {"position_ids": (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)}
+    return _trunk(model)(**inputs, **extra, use_cache=False).last_hidden_state
+
+
+def score(model: Any, inputs: dict[str, torch.Tensor], rows: list[Row]) -> Scored:
+    """Score each row's completion; gradients flow when they are enabled."""
+    hidden = hidden_states(model, inputs)
+    width = max(len(r.completion) for r in rows)
+    where, targets = [], []
+    for i, row in enumerate(rows):
+        start = len(row.prompt.ids) - 1  # the state that predicts the first completion token
+        where += [(i, start + t, t) for t in range(len(row.completion))]
+        targets += row.completion
+    b, s, t = torch.tensor(where, device=hidden.device).T
+    states, target = hidden[b, s], torch.tensor(targets, device=hidden.device)
+    parts = [
+        _chunk(_head(model), states[k : k + CHUNK_TOKENS], target[k : k + CHUNK_TOKENS])
+        for k in range(0, len(target), CHUNK_TOKENS)
+    ]
+    flat = torch.cat(parts, dim=1)
+    grid = flat.new_zeros(2, len(rows), width)
+    grid[:, b, t] = flat
+    mask = torch.zeros(len(rows), width, device=hidden.device)
+    mask[b, t] = 1.0
+    return Scored(grid[0], grid[1], mask)
+
+
+def _chunk(head: Any, states: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """(2, tokens): log-probability and entropy. Recomputed in the backward pass, so logits are never kept."""
+    if torch.is_grad_enabled() and states.requires_grad:
+        return checkpoint(_project, head, states, target, use_reentrant=False)
+    return _project(head, states, target)
+
+
+def _project(head: Any, states: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    logits = head(states).float()
+    logs = logits - logits.logsumexp(-1, keepdim=True)
+    entropy = -(logs.exp() * logs).sum(-1)
+    return torch.stack([logs.gather(-1, target[:, None])[:, 0], entropy.detach()])
+
+
+def _plain(model: Any) -> Any:
+    """The transformers model inside a peft wrapper."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _trunk(model: Any) -> Any:
+    return _plain(model).model
+
+
+def _head(model: Any) -> Any:
+    return _plain(model).get_output_embeddings()
+
+
+def _has_rope_deltas(model: Any) -> bool:
+    return any(hasattr(m, "rope_deltas") for m in model.modules())
+
+
+def _forget_positions(model: Any) -> None:
+    for module in model.modules():
+        if hasattr(module, "rope_deltas"):
+            module.rope_deltas = None

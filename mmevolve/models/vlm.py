@@ -1,0 +1,275 @@
+"""The one door to real VLMs: any image-text-to-text checkpoint of transformers, behind the `VLM` protocol."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import peft
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from mmevolve.models.decode import Knobs, decode
+from mmevolve.models.encode import Encoder, Row, collate
+from mmevolve.models.score import score
+from mmevolve.protocols import TokenScores
+from mmevolve.types import Chat, Reply
+
+PACKAGED = "mmevolve:"
+TOWERS = ("vision_tower", "visual", "vision_model")
+PROJECTORS = ("multi_modal_projector", "connector")
+DECODE_ROWS = 512  # replies drawn side by side
+SCORE_TOKENS = 16384  # prompt and completion tokens of one scoring pass
+
+
+class TransformersVLM:
+    """A transformers VLM that samples, scores and can be trained.
+
+    Args:
+        name: a local folder, a hub id, or `mmevolve:tiny_vlm`, the model that ships with the package.
+        lora: a `peft.LoraConfig`; None trains the weights themselves.
+        freeze: what full training leaves alone: `tower`, `eye` (tower and projector) or `nothing`.
+        dtype: weights' dtype.
+        device: `auto` takes a GPU when there is one.
+        decode_rows: replies drawn side by side; changes speed and memory, not results.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        lora: peft.LoraConfig | None = None,
+        freeze: Literal["nothing", "tower", "eye"] = "eye",
+        dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+        device: str = "auto",
+        decode_rows: int = DECODE_ROWS,
+    ):
+        self.source = name
+        self.version = "base"
+        folder = model_folder(name)
+        self.processor = AutoProcessor.from_pretrained(folder)
+        self.encoder = Encoder(self.processor)
+        self.model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=getattr(torch, dtype))
+        self.model.eval()
+        self.lora = lora
+        self.freeze = freeze
+        if lora is not None:
+            self.model = peft.get_peft_model(self.model, copy.deepcopy(lora)).eval()
+        else:
+            for parameter_name, parameter in self.model.named_parameters():
+                parameter.requires_grad_(not _frozen(parameter_name, freeze))
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model.to(device)
+        self.decode_rows = decode_rows
+        self._never: tuple[int, ...] | None = None
+        self._home: dict[str, torch.Tensor] | None = None
+
+    @property
+    def name(self) -> str:
+        """Model and weights version; the author of what it writes."""
+        return f"{self.source}@{self.version}"
+
+    def describe(self) -> dict[str, Any]:
+        """What decides its behaviour, for the store's keys."""
+        lora = None if self.lora is None else json.loads(json.dumps(self.lora.to_dict(), default=sorted_or_str))
+        return {"model": self.source, "weights": self.weights_digest(), "lora": lora, "freeze": self.freeze}
+
+    def weights_digest(self) -> str:
+        """First 16 hex digits of a SHA-256 over the weights that training changes, as they are now."""
+        digest = hashlib.sha256(self.source.encode())
+        for name, parameter in sorted(self.named_weights()):
+            digest.update(name.encode())
+            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def generate(
+        self,
+        chats: Sequence[Chat],
+        *,
+        n: int = 1,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        max_tokens: int = 1024,
+        seeds: Sequence[int] = (),
+        stop: Sequence[str] = (),
+        prefixes: Sequence[str] = (),
+    ) -> list[list[Reply]]:
+        """Draw `n` replies a chat; with `prefixes`, continuations of what the assistant has said so far.
+
+        Raises:
+            ValueError: when seeds or prefixes are given and are not one a chat.
+        """
+        for given, what in ((seeds, "seeds"), (prefixes, "prefixes")):
+            if given and len(given) != len(chats):
+                raise ValueError(f"{len(given)} {what} for {len(chats)} chats: expected one each")
+        seeds = list(seeds) or [0] * len(chats)
+        rows = [
+            Row(self.encoder.prompt(chat), self.encoder.completion(prefixes[i] if prefixes else "", end=False))
+            for i, chat in enumerate(chats)
+        ]
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i].prompt.ids) + len(rows[i].completion))
+        replies: list[list[Reply]] = [[] for _ in chats]
+        step = max(1, self.decode_rows // n)
+        for start in range(0, len(order), step):
+            batch = order[start : start + step]
+            knobs = Knobs(n, temperature, top_k, top_p, max_tokens)
+            drawn = decode(
+                self.model,
+                collate([rows[i] for i in batch], pad=self._pad, device=self.device, side="left"),
+                knobs,
+                [seeds[i] for i in batch],
+                end=self._end,
+                banned=self._banned,
+                stopped=self._stopper(stop),
+            )
+            for k, i in enumerate(batch):
+                replies[i] = [self._reply(d) for d in drawn[k * n : (k + 1) * n]]
+        return replies
+
+    def logprobs(self, chats: Sequence[Chat], completions: Sequence[str]) -> list[TokenScores]:
+        """Log-probabilities and entropies of given completions, end token included."""
+        rows = [
+            Row(self.encoder.prompt(c), self.encoder.completion(t)) for c, t in zip(chats, completions, strict=True)
+        ]
+        scores: list[TokenScores | None] = [None] * len(rows)
+        for batch in token_batches(rows, SCORE_TOKENS):
+            with torch.inference_mode():
+                picked = [rows[i] for i in batch]
+                out = score(self.model, collate(picked, pad=self._pad, device=self.device, side="right"), picked)
+            for k, i in enumerate(batch):
+                length = len(rows[i].completion)
+                logps, entropies = out.logps[k, :length].tolist(), out.entropies[k, :length].tolist()
+                scores[i] = TokenScores(rows[i].completion, tuple(logps), tuple(entropies))
+        return [s for s in scores if s is not None]
+
+    def named_weights(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        """The parameters that training changes."""
+        return ((n, p) for n, p in self.model.named_parameters() if p.requires_grad)
+
+    def eval_mode(self) -> None:
+        """Back from training: no dropout, no gradients kept."""
+        self.model.eval()
+        self.model.zero_grad(set_to_none=True)
+
+    @property
+    def banned_in_completion(self) -> frozenset[int]:
+        """Ids that no training row may hold in its completion."""
+        return frozenset(self._banned)
+
+    def mark_home(self) -> None:
+        """Remember the present weights as the ones that `go_home` restores."""
+        self._home = {n: p.detach().clone() for n, p in self.named_weights()}
+
+    def go_home(self) -> None:
+        """Restore the weights of the last `mark_home`.
+
+        Raises:
+            RuntimeError: when nothing was marked.
+        """
+        if self._home is None:
+            raise RuntimeError("the policy has no marked weights to restart from")
+        self._put(self._home)
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint that transformers (or peft, with an adapter) loads by itself, and `load` in place."""
+        self.model.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+        weights = {n: p.detach().contiguous().clone() for n, p in self.named_weights()}
+        save_file(weights, folder / "trained.safetensors")
+
+    def load(self, folder: Path, version: str) -> None:
+        """Take over the trained weights of a checkpoint written by `save`.
+
+        Raises:
+            ValueError: when they are not this model's weights, naming the first that differs.
+        """
+        self._put(load_file(Path(folder) / "trained.safetensors"))
+        self.version = version
+
+    def _put(self, weights: dict[str, torch.Tensor]) -> None:
+        own = dict(self.named_weights())
+        for name in sorted(set(own) ^ set(weights)):
+            raise ValueError(f"checkpoint and policy '{self.name}' differ: weight '{name}' is in only one of them")
+        with torch.no_grad():
+            for name, tensor in weights.items():
+                if own[name].shape != tensor.shape:
+                    raise ValueError(f"weight '{name}': shape {tuple(tensor.shape)}, expected {tuple(own[name].shape)}")
+                own[name].copy_(tensor)
+
+    @property
+    def _pad(self) -> int:
+        pad = self.encoder.tokenizer.pad_token_id
+        return self.encoder.tokenizer.eos_token_id if pad is None else pad
+
+    @property
+    def _end(self) -> frozenset[int]:
+        said = self.model.generation_config.eos_token_id
+        ids = [said] if isinstance(said, int) else list(said or ())
+        return frozenset([*ids, self.encoder.tokenizer.eos_token_id])
+
+    @property
+    def _banned(self) -> tuple[int, ...]:
+        if self._never is None:
+            self._never = self._find_banned()
+        return self._never
+
+    def _find_banned(self) -> tuple[int, ...]:
+        tokenizer = self.encoder.tokenizer
+        special = {i for i, t in tokenizer.added_tokens_decoder.items() if t.special} | set(tokenizer.all_special_ids)
+        config = self.model.config
+        for key in ("image_token_id", "image_token_index", "video_token_id"):
+            special |= {getattr(config, key)} if getattr(config, key, None) is not None else set()
+        vocabulary = self.model.get_output_embeddings().weight.shape[0]
+        return tuple(sorted((special | set(range(len(tokenizer), vocabulary))) - self._end))
+
+    def _stopper(self, stop: Sequence[str]) -> Any:
+        if not stop:
+            return None
+        return lambda ids: any(s in self.encoder.tokenizer.decode(ids[-32:]) for s in stop)
+
+    def _reply(self, drawn: Any) -> Reply:
+        text = self.encoder.tokenizer.decode(drawn.ids, skip_special_tokens=True).strip()
+        reason = "stop" if drawn.ended else "length"
+        return Reply(text, self.name, reason, tuple(drawn.ids), tuple(round(x, 5) for x in drawn.logprobs))
+
+
+def model_folder(name: str) -> str:
+    """Where a model lies: packaged names become their folder, anything else is left to transformers."""
+    if name.startswith(PACKAGED):
+        return str(Path(__file__).parent / name.removeprefix(PACKAGED))
+    return name
+
+
+def token_batches(rows: list[Row], budget: int) -> Iterator[list[int]]:
+    """Indices of rows, longest first, in batches of at most `budget` padded tokens (one row at least)."""
+    length = [len(r.prompt.ids) + len(r.completion) for r in rows]
+    batch: list[int] = []
+    for i in sorted(range(len(rows)), key=lambda i: -length[i]):
+        if batch and (len(batch) + 1) * length[batch[0]] > budget:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+def sorted_or_str(value: object) -> object:
+    """JSON for the sets and enums in a peft config."""
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)
+
+
+def _frozen(name: str, freeze: str) -> bool:
+    parts = name.split(".")
+    tower, projector = any(p in TOWERS for p in parts), any(p in PROJECTORS for p in parts)
+    return freeze != "nothing" and (tower or (projector and freeze == "eye"))

@@ -1,0 +1,1 @@
+"""Samplers: policy and samples in, trajectories out."""

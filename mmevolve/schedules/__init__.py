@@ -1,0 +1,1 @@
+"""Schedules: round and history in, new values of sampler fields out."""

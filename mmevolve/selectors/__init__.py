@@ -1,0 +1,1 @@
+"""Selectors: groups in, training rows out."""

@@ -1,0 +1,162 @@
+"""One training stage: rows in, a trained policy and a checkpoint out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, Literal
+
+import lightning
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader
+
+from mmevolve.protocols import Loss
+from mmevolve.store import RunStore, StoreError, describe, difference
+from mmevolve.text import stable_seed
+from mmevolve.training.callbacks import KeepState, Progress, RestoreState
+from mmevolve.training.modules import ReasonerModule
+from mmevolve.types import Example
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Train on rows with one loss, through a Lightning trainer.
+
+    Paper: the three ways to carry state are M-STaR's (arXiv:2412.17451, section on training methods).
+
+    Attributes:
+        loss: what is minimised; its `example` is the row type.
+        optimizer: `optimizer(parameters)`, e.g. a partial of torch.optim.AdamW.
+        trainer: `trainer(**ours)`, a partial of lightning.Trainer; devices, precision and strategy are set there.
+        batch_size: rows a step.
+        epochs: passes over the rows; ignored when `steps` is set.
+        steps: exact number of gradient steps, rows taken again in a new order when they run out: equal compute for
+            recipes that keep different numbers of rows.
+        scheduler: `scheduler(optimizer)`, stepped once a batch.
+        carry: what lives on into the next round: `nothing` (weights go back to where the loop began: ReST-EM),
+            `weights` (fresh optimizer: iterative RFT), `optimizer` (weights, moments and schedule: continuous).
+        module: the LightningModule that turns rows into the loss's input.
+        shuffle: another order each round and epoch, by seed; False keeps the rows' order.
+        clip: gradient norm limit.
+        seed: of the order.
+    """
+
+    loss: Loss
+    optimizer: Callable[..., torch.optim.Optimizer]
+    trainer: Callable[..., lightning.Trainer] = lightning.Trainer
+    batch_size: int = 32
+    epochs: int = 1
+    steps: int | None = None
+    scheduler: Callable[..., Any] | None = None
+    carry: Literal["nothing", "weights", "optimizer"] = "weights"
+    module: Callable[..., ReasonerModule] = ReasonerModule
+    shuffle: bool = True
+    clip: float = 1.0
+    seed: int = 0
+
+    def __call__(self, policy: Any, examples: Sequence[Example], store: RunStore, *, round: int) -> Any:
+        """Train in place, leave a checkpoint, give the policy its new version; a finished round is only loaded.
+
+        Raises:
+            ValueError: when a row is of another type than the loss trains on.
+        """
+        folder = store.checkpoint(round)
+        version = f"{store.stage_name}/round={round:03d}"
+        key = describe([self, list(examples), policy])
+        if folder.exists():
+            refuse_other(folder, key)
+            policy.load(folder, version)
+            return policy
+        wrong = next((e for e in examples if not isinstance(e, self.loss.example)), None)
+        if wrong is not None:
+            raise ValueError(
+                f"{type(self.loss).__name__} trains on {self.loss.example.__name__} rows, "
+                f"got a {type(wrong).__name__} from '{wrong.source}'"
+            )
+        if self.carry == "nothing":
+            policy.go_home()
+        module = self.module(policy, loss=self.loss, optimizer=self.optimizer, scheduler=self.scheduler)
+        names = [n for n, _ in policy.named_weights()]
+        aside = folder.with_suffix(".tmp")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        before = store.checkpoint(round - 1) if self.carry == "optimizer" and round > 0 else None
+        batches = list(self.order(examples, round))
+        callbacks = [RestoreState(before, names), KeepState(aside, names), Progress(store.console, len(batches))]
+        self._fit(module, batches, callbacks, store, round)
+        policy.save(aside)
+        (aside / "made_by.json").write_text(json.dumps(key, indent=1, sort_keys=True))
+        finish(aside, folder)
+        policy.load(folder, version)
+        return policy
+
+    def order(self, examples: Sequence[Example], round: int) -> Iterator[list[Example]]:
+        """The batches of a round: a pure function of the rows, the seed and the round."""
+        rows: list[Example] = []
+        epoch = 0
+        need = self.steps * self.batch_size if self.steps else self.epochs * len(examples)
+        while len(rows) < need:
+            turn = list(examples)
+            if self.shuffle:
+                Random(stable_seed(self.seed, "order", round, epoch)).shuffle(turn)
+            rows += turn
+            epoch += 1
+        rows = rows[:need]
+        for start in range(0, len(rows), self.batch_size):
+            yield rows[start : start + self.batch_size]
+
+    def _fit(self, module: Any, batches: list, callbacks: list, store: RunStore, round: int) -> None:
+        store.console.begin(f"{store.stage_name} round={round:03d} train")
+        trainer = self.trainer(
+            **{
+                "max_epochs": 1,
+                "logger": CSVLogger(store.folder, name="logs", version=f"round={round:03d}"),
+                "callbacks": callbacks,
+                "gradient_clip_val": self.clip,
+                "enable_checkpointing": False,
+                "enable_progress_bar": False,
+                "enable_model_summary": False,
+                "log_every_n_steps": 10,
+                **getattr(self.trainer, "keywords", {}),
+            }
+        )
+        loader = DataLoader(batches, batch_size=1, shuffle=False, collate_fn=only)
+        trainer.fit(module, loader)
+        module.policy.eval_mode()
+        store.console.end(len(batches))
+
+
+def only(items: list) -> Any:
+    """A batch is made before the loader sees it."""
+    return items[0]
+
+
+def refuse_other(folder: Path, key: Any) -> None:
+    """Stop when a finished checkpoint was trained with other settings, rows or starting weights.
+
+    Raises:
+        StoreError: naming the setting.
+    """
+    change = difference(json.loads((folder / "made_by.json").read_text()), json.loads(json.dumps(key)))
+    if change:
+        raise StoreError(
+            f"{folder} was made with other settings: {change}; use a new run folder, or delete this checkpoint"
+        )
+
+
+def finish(aside: Path, folder: Path) -> None:
+    """Make a finished checkpoint visible in one step.
+
+    Raises:
+        StoreError: when it cannot be renamed.
+    """
+    try:
+        os.replace(aside, folder)
+    except OSError as error:
+        raise StoreError(f"cannot write {folder}: {error.strerror or error}") from error

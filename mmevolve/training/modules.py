@@ -1,0 +1,117 @@
+"""The three LightningModules. Each learns in `training_step` and works in `predict_step`.
+
+`predict_step` runs a unit of work (sampling, critiquing, scoring) that the caller supplies, so that `Trainer.predict` spreads
+it over devices and nodes exactly as `Trainer.fit` spreads training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lightning
+import torch
+
+from mmevolve.losses.inputs import LossInput
+from mmevolve.models.encode import Row, collate
+from mmevolve.models.score import score
+from mmevolve.protocols import Loss
+from mmevolve.training.check_rows import check_completion
+from mmevolve.types import Demonstration, Labelled
+
+Work = Callable[[Sequence[Any]], Sequence[Sequence[Any]]]
+
+
+class ReasonerModule(lightning.LightningModule):
+    """A VLM that learns from demonstrations, preferences or rollouts, and samples when it predicts.
+
+    Args:
+        policy: a `TransformersVLM`; its trainable weights are what the optimizer sees.
+        loss: a `Loss` whose rows this module can turn into log-probabilities.
+        optimizer: `optimizer(parameters)`.
+        scheduler: `scheduler(optimizer)`, stepped once a batch; None for a constant rate.
+        work: what `predict_step` runs on a batch of units.
+    """
+
+    def __init__(
+        self,
+        policy: Any,
+        *,
+        loss: Loss | None = None,
+        optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+        scheduler: Callable[..., Any] | None = None,
+        work: Work | None = None,
+    ):
+        super().__init__()
+        self.policy = policy
+        self.loss = loss
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.work = work
+        for i, part in enumerate(self.parts()):
+            self.add_module(f"part{i}", part)
+
+    def parts(self) -> list[torch.nn.Module]:
+        """The torch modules inside the policy, so that Lightning moves and wraps them."""
+        return [self.policy.model]
+
+    def weights(self) -> list[torch.nn.Parameter]:
+        return [p for _, p in self.policy.named_weights()]
+
+    def loss_input(self, rows: Sequence[Demonstration]) -> LossInput:
+        """Rows to per-token log-probabilities (B, T)."""
+        encoder = self.policy.encoder
+        encoded = [Row(encoder.prompt(r.prompt), encoder.completion(r.completion)) for r in rows]
+        for row, tokens in zip(rows, encoded, strict=True):
+            check_completion(row.source, tokens.completion, self.policy.banned_in_completion)
+        pad = encoder.tokenizer.pad_token_id or 0
+        out = score(self.policy.model, collate(encoded, pad=pad, device=self.policy.device, side="right"), encoded)
+        weight = torch.tensor([r.weight for r in rows], device=out.logps.device)
+        return LossInput(out.logps, out.mask, weight)
+
+    def training_step(self, batch: Sequence[Any], batch_idx: int) -> torch.Tensor:
+        out = self.loss(self.loss_input(batch))
+        self.log_dict({f"train/{k}": v for k, v in out.metrics.items()}, batch_size=len(batch))
+        return out.loss
+
+    def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
+        out = self.loss(self.loss_input(batch))
+        self.log_dict({f"validation/{k}": v for k, v in out.metrics.items()}, batch_size=len(batch))
+
+    def predict_step(self, batch: Sequence[Any], batch_idx: int) -> Sequence[Sequence[Any]]:
+        return self.work(batch)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Batches are rows, not tensors: they are encoded where they are used."""
+        return batch
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer(self.weights())
+        if self.scheduler is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"}}
+
+
+class CriticModule(ReasonerModule):
+    """A critic is a policy whose task is critiquing: it learns and works as the reasoner does, on critiques."""
+
+
+class StepRewardModule(ReasonerModule):
+    """A step-reward model: learns labels of steps, scores steps when it predicts."""
+
+    def parts(self) -> list[torch.nn.Module]:
+        return [self.policy.trunk.model, self.policy.head]
+
+    def loss_input(self, rows: Sequence[Labelled]) -> LossInput:
+        """Rows to step logits (B, S) and labels, NaN where a step has none."""
+        tokens, ends = self.policy.rows([r.prompt for r in rows], [r.completion for r in rows])
+        logits = self.policy.logits(tokens, ends)
+        labels = torch.full_like(logits, torch.nan)
+        for i, (row, at) in enumerate(zip(rows, ends, strict=True)):
+            if len(row.labels) not in (1, len(at)):
+                raise ValueError(f"row from '{row.source}': {len(row.labels)} labels for {len(at)} steps")
+            labels[i, len(at) - len(row.labels) : len(at)] = torch.tensor(row.labels, device=logits.device)
+        mask = torch.tensor(
+            [[1.0] * len(at) + [0.0] * (logits.shape[1] - len(at)) for at in ends], device=logits.device
+        )
+        return LossInput(logits, mask, torch.ones(len(rows), device=logits.device), labels=labels)
