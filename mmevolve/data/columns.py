@@ -129,7 +129,9 @@ class Picked:
     dropped: int
 
 
-def pick(rows: Iterable[Row], columns: Columns, where: Mapping[str, Any], *, most: int | None, whole: bool) -> Picked:
+def pick(
+    rows: Iterable[Row], columns: Columns, where: Mapping[str, Any], *, most: int | None, reads: int | None = None
+) -> Picked:
     """The rows that `where` and `unlabelled` leave.
 
     Args:
@@ -137,14 +139,17 @@ def pick(rows: Iterable[Row], columns: Columns, where: Mapping[str, Any], *, mos
         columns: what is asked for.
         where: column -> value, or list of values.
         most: stop reading after so many wanted rows.
-        whole: whether `rows` is the whole table, so that finding none means that there are none.
+        reads: stop reading after so many rows, wanted or not; whether there are any is then not known.
     """
     wanted: list[Row] = []
     there: dict[str, None] = {}
     values: dict[str, Counter[str]] = {column: Counter() for column in where}
     problems: list[str] = []
-    dropped = 0
-    for row in rows:
+    dropped, whole = 0, True
+    for count, row in enumerate(rows):
+        if count == reads:
+            whole = False
+            break
         if row.problem:
             problems.append(f"row {row.number}: {row.problem}")
             continue

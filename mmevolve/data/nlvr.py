@@ -40,7 +40,7 @@ DRAWS = 2000  # boxes tried for one question before giving up
 
 
 @dataclass(frozen=True)
-class Box:
+class GreyBox:
     """One grey box of a picture.
 
     Attributes:
@@ -124,7 +124,7 @@ def preflight(**settings: Any) -> Iterator[str]:
             yield f"no question family '{family}'{hint(str(family), FAMILIES)}"
 
 
-def boxes(path: str, split: str) -> list[Box]:
+def boxes(path: str, split: str) -> list[GreyBox]:
     """Every box of a split, in the file's order.
 
     Raises:
@@ -141,11 +141,11 @@ def boxes(path: str, split: str) -> list[Box]:
                 f"'{path}': {split} '{sample.id}' has {len(scenes)} boxes, expected {BOXES} in one picture"
             )
         for index, scene in enumerate(scenes):
-            found.append(Box(str(sample.images[0]), index, f"{sample.id}.{index}", scene))
+            found.append(GreyBox(str(sample.images[0]), index, f"{sample.id}.{index}", scene))
     return found
 
 
-def own_boxes(path: str, split: str) -> list[Box]:
+def own_boxes(path: str, split: str) -> list[GreyBox]:
     """Boxes of a split with two things or more, each once, without those that an earlier split shows."""
     before = ORDER[: ORDER.index(split)] if split in ORDER else ORDER
     taken = {box.scene.key for name in before if (Path(path) / f"{name}.jsonl").is_file() for box in boxes(path, name)}
@@ -154,7 +154,13 @@ def own_boxes(path: str, split: str) -> list[Box]:
 
 
 def _question(
-    all_boxes: Sequence[Box], asked: set[tuple[str, str]], family: str, split: str, seed: int, index: int, pixels: int
+    all_boxes: Sequence[GreyBox],
+    asked: set[tuple[str, str]],
+    family: str,
+    split: str,
+    seed: int,
+    index: int,
+    pixels: int,
 ) -> Sample:
     random = Random(stable_seed("nlvr", split, family, seed, index))
     for _ in range(DRAWS if all_boxes else 0):

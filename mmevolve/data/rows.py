@@ -97,8 +97,10 @@ def _jsonl(path: str) -> Iterator[Row]:
 def _parsed(number: int, line: str) -> Row:
     try:
         values = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        return Row(number, problem=f"not JSON: {error or 'nested too deeply'}")
+    except json.JSONDecodeError as error:
+        return Row(number, problem=f"not JSON: {error.msg} at column {error.colno}")
+    except RecursionError:
+        return Row(number, problem="not JSON that can be read: nested too deeply")
     if not isinstance(values, dict):
         return Row(number, problem=f"{json.dumps(values)[:40]}, expected a JSON object")
     return Row(number, values)

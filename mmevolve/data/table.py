@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +61,12 @@ def table(
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}, expected at least 1")
+    root = _root(path, images_root)
     columns = Columns(id, question, image, answer, choices, unlabelled, repeated_choices)
     # Rows that are not shuffled are read no further than the limit.
     most = limit if shuffle_seed is None else None
-    picked = pick(read_rows(path, split=split), columns, where or {}, most=most, whole=True)
-    rows, label, root = picked.rows, source or Path(path).name.split(".")[0], _root(path, images_root)
+    picked = pick(read_rows(path, split=split), columns, where or {}, most=most)
+    rows, label = picked.rows, source or Path(path).name.split(".")[0]
     if shuffle_seed is not None:
         rows = _shuffled(rows, id, shuffle_seed)
     samples: list[Sample] = []
@@ -90,8 +90,12 @@ def preflight(**settings: Any) -> Iterator[str]:
 
     Images are looked for, not opened. Of a `datasets` folder only the columns are looked at, of a hub name nothing.
     """
-    path, limit = settings.get("path"), settings.get("limit") or LOOKED_AT
-    if not isinstance(path, str) or not isinstance(limit, int):
+    path, limit = settings.get("path"), settings.get("limit")
+    if not isinstance(path, str) or not isinstance(limit, int | None):
+        return
+    most = LOOKED_AT if limit is None else min(limit, LOOKED_AT)
+    if most < 1:
+        yield f"limit is {limit}, expected at least 1"
         return
     fields = ("id", "question", "image", "answer", "choices", "unlabelled", "repeated_choices")
     columns = Columns(**{field: settings[field] for field in fields if field in settings})
@@ -102,20 +106,20 @@ def preflight(**settings: Any) -> Iterator[str]:
             there = _saved_columns(Path(path)) if kind == "folder" else []
             yield from (sentence for _, sentence in columns.missing(there, where) if there)
             return
-        # One row more than is read tells whether that was all.
-        read = list(islice(read_rows(path, split=settings.get("split")), READ + 1))
+        root = _root(path, settings.get("images_root"))
+        picked = pick(read_rows(path, split=settings.get("split")), columns, where, most=most, reads=READ)
     except ValueError as error:
         yield str(error)
         return
-    picked = pick(read[:READ], columns, where, most=min(limit, LOOKED_AT), whole=len(read) <= READ)
-    root = _root(path, settings.get("images_root"))
-    rows = [picked.columns.sample(row, root, "", verify=False)[1] for row in picked.rows]
-    yield from _first([*picked.problems, *(problem for problems in rows for problem in problems)])
+    wrong = [picked.columns.sample(row, root, "", verify=False)[1] for row in picked.rows]
+    yield from _first([*picked.problems, *(problem for problems in wrong for problem in problems)])
 
 
 def _root(path: str, images_root: str | None) -> Path | None:
     """Where image paths start; nowhere for a hub name."""
     if images_root is not None:
+        if not Path(images_root).is_dir():
+            raise ValueError(f"images_root '{images_root}': no such folder")
         return Path(images_root)
     place = Path(path)
     return place if place.is_dir() else place.parent if place.exists() else None

@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from mmevolve.data.shapes.dataset import BUCKETS, bucket, descriptions, gold, shapes, tier, world_of
+from mmevolve.data.shapes.dataset import BUCKETS, bucket, descriptions, gold, preflight, shapes, tier, world_of
 from mmevolve.data.shapes.families import FAMILIES
 from mmevolve.data.shapes.oracle import complete, judge, sound
 from mmevolve.data.shapes.program import rationale, run
@@ -93,6 +93,11 @@ def test_families_can_be_chosen_and_unknown_ones_are_refused():
         shapes(n=1, split="tset")
     with pytest.raises(ValueError, match="families is empty"):
         shapes(n=1, families=())
+    assert list(preflight(split="tset", families=["cuont", "place"])) == [
+        "no split 'tset': the nearest is 'test'",
+        "no question family 'cuont': the nearest is 'count'",
+    ]
+    assert list(preflight(split="test", families=["count"])) == []
 
 
 def test_splits_share_no_scene_because_a_scene_knows_its_split():

@@ -162,6 +162,16 @@ def test_images_root_is_where_paths_start_and_also_what_they_cannot_leave(tmp_pa
     assert "leads out of" in complaint(path=write(tmp_path / "sets", [row(1, image="../t.jsonl")]), images_root=root)
 
 
+def test_settings_that_cannot_be_are_refused(tmp_path):
+    path = write(tmp_path, [row(1)])
+    for settings, sentence in (
+        ({"limit": 0}, "limit is 0, expected at least 1"),
+        ({"images_root": "no/where"}, "images_root 'no/where': no such folder"),
+    ):
+        assert complaint(path=path, **settings) == sentence
+        assert list(preflight(path=path, **settings)) == [sentence]
+
+
 def test_an_address_is_not_fetched(tmp_path):
     text = complaint(path=write(tmp_path, [row(1, image="https://example.org/a.png")]))
     assert "is an address, expected a path: images are not fetched" in text

@@ -8,6 +8,7 @@ from functools import lru_cache
 from random import Random
 from typing import Any, Literal
 
+from mmevolve.config.nearest import hint
 from mmevolve.data.shapes.families import FAMILIES
 from mmevolve.data.shapes.program import Program, rationale, run
 from mmevolve.data.shapes.render import render
@@ -44,10 +45,19 @@ def shapes(
         raise ValueError(f"families is empty, expected some of {', '.join(FAMILIES)}")
     for family in families:
         if family not in FAMILIES:
-            raise ValueError(f"no question family '{family}': the world has {', '.join(FAMILIES)}")
+            raise ValueError(f"no question family '{family}'{hint(family, FAMILIES)}")
     if split not in BUCKETS:
-        raise ValueError(f"no split '{split}': the world has {', '.join(BUCKETS)}")
+        raise ValueError(f"no split '{split}'{hint(split, BUCKETS)}")
     return [draw_sample(split, families[i % len(families)], seed, i) for i in range(first, first + n)]
+
+
+def preflight(*, split: object = "train", families: object = ()) -> Iterator[str]:
+    """One sentence for each split or family that the world lacks."""
+    if isinstance(split, str) and split not in BUCKETS:
+        yield f"no split '{split}'{hint(split, BUCKETS)}"
+    for family in families if isinstance(families, list | tuple) else ():
+        if isinstance(family, str) and family not in FAMILIES:
+            yield f"no question family '{family}'{hint(family, FAMILIES)}"
 
 
 def draw_sample(split: str, family: str, seed: int, index: int) -> Sample:
