@@ -2,51 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import yaml
 
-from mmevolve.config.source import PACKAGE, definitions, docline, modules_in, package_root
-
-PART_ROOMS = (
-    "loops",
-    "data",
-    "samplers",
-    "critics",
-    "selectors",
-    "losses",
-    "schedules",
-    "metrics",
-    "models",
-    "training",
-)
-WORK = frozenset({"__call__", "generate", "score_steps"})  # what a part can be asked to do
-
-
-def parts(room: str) -> list[tuple[str, str]]:
-    """`samplers.Independent` and its first docstring line, for every part of a room."""
-    found: dict[str, str] = {}
-    for module in modules_in(f"{PACKAGE}.{room}"):
-        for name, node in definitions(module.path).items():
-            if not name.startswith("_") and name != "preflight" and _is_part(node, room):
-                found.setdefault(f"{room}.{name}", docline(node))
-        loader = definitions(module.path).get("load")
-        if loader is not None:
-            found.setdefault(f"{room}.{module.name.rsplit('.', 1)[1]}", docline(loader))
-    return sorted(found.items())
-
-
-def _is_part(node: ast.stmt, room: str) -> bool:
-    if isinstance(node, ast.FunctionDef):
-        # A data set is a function that gives samples, a loop one that takes its parts by name; others are helpers.
-        gives_samples = node.returns is not None and "Sample]" in ast.unparse(node.returns)
-        loop = bool(node.args.kwonlyargs) and not node.args.args
-        return node.name != "load" and ((room == "data" and gives_samples) or (room == "loops" and loop))
-    if not isinstance(node, ast.ClassDef) or room == "loops":
-        return False
-    methods = {member.name for member in node.body if isinstance(member, ast.FunctionDef)}
-    return bool(methods & WORK) or (room == "training" and node.name.endswith("Module"))
+from mmevolve.config.parts import PART_ROOMS, parts
+from mmevolve.config.source import package_root
 
 
 def recipe_folder() -> Path | None:

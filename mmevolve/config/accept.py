@@ -145,8 +145,9 @@ def describe(kind: Type) -> str:
         choices = [f"'{value}'" if isinstance(value, str) else _word(value) for value in kind.values]
         return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
     if kind.kind in ("list", "tuple"):
-        inner = describe(kind.args[0]) if kind.args and kind.args[0].kind != "any" else ""
-        return f"a list (each {inner})" if inner else "a list"
+        if not kind.args or kind.args[0].kind == "any":
+            return "a list"
+        return f"a list of {_each(kind.args[0])}"
     if kind.kind == "fixed":
         return f"a list of {len(kind.args)}"
     if kind.kind == "part":
@@ -155,6 +156,14 @@ def describe(kind: Type) -> str:
         return " or ".join(dict.fromkeys(describe(member) for member in kind.args))
     names = {"mapping": "a mapping", "callable": "a call (with _target_)", "instance": f"a {kind.name} (with _target_)"}
     return names.get(kind.kind, "anything")
+
+
+def _each(kind: Type) -> str:
+    """The members of a list in words."""
+    plural = {"int": "whole numbers", "float": "numbers", "str": "texts", "bool": "true or false"}
+    if kind.kind in plural and kind.range is None:
+        return plural[kind.kind]
+    return f"{kind.name}s" if kind.kind == "instance" else f"({describe(kind)})"
 
 
 def got(node: Node) -> str:

@@ -19,13 +19,13 @@ _MODELS = "mmevolve.models.preflight"
 
 
 def preflight_problems(seen: Survey) -> Iterator[Problem]:
-    """What the `preflight` functions of `data` and `models` say about the recipe's own settings."""
+    """What the `preflight` functions of the parts' modules say about the recipe's own settings."""
     made = _made_by_this_recipe(seen)
     for node in walk(seen.nodes):
         target = seen.target(node)
-        if target is None or target.room not in ("data", "models") or not isinstance(node, Keyed):
+        if target is None or not target.room or not isinstance(node, Keyed):
             continue
-        given = _literals(node)
+        given = _literals(node, seen)
         if made and any(_is_inside(value, made) for value in given.values()):
             continue
         for sentence in _sentences(target, given, seen.signature(node)):
@@ -84,10 +84,10 @@ def _accepted(node: ast.stmt, given: dict[str, object], signature: Signature | N
     return {key: value for key, value in given.items() if key in names}
 
 
-def _literals(node: Keyed) -> dict[str, object]:
-    """The settings that are plain values: no calls and no `$name`s anywhere inside."""
-    entries = [entry for entry in settings(node) if isinstance(entry.key, str) and _is_literal(entry.value)]
-    return {str(entry.key): plain(entry.value) for entry in entries}
+def _literals(node: Keyed, seen: Survey) -> dict[str, object]:
+    """The settings that are plain values, or `$name`s of plain values: no calls anywhere inside."""
+    found = {str(entry.key): seen.follow(entry.value) for entry in settings(node)}
+    return {key: plain(value) for key, value in found.items() if value is not None and _is_literal(value)}
 
 
 def _is_literal(node: Node) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmevolve.config.nearest import hint, nearest
+from mmevolve.config.parts import parts
 from mmevolve.config.source import (
     PACKAGE,
     Module,
@@ -128,7 +129,7 @@ def _near_target(text: str, name: str, room: str, known: list[str]) -> str:
     elsewhere = [f"{other}.{name}" for other in rooms() if other != room and name in public_names(other)]
     if elsewhere:
         return f": it is '{elsewhere[0]}'"
-    return hint(text, known) or f": nothing of that name is in '{room}'"
+    return hint(text, [part for part, _ in parts(room)]) or f": nothing of that name is in '{room}'"
 
 
 def _own_or_none(text: str) -> Target | None:
