@@ -17,13 +17,13 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmevolve import answers
-from mmevolve.answers import m3cot, mathvision, mathvista, mmmu, mmmu_pro, scienceqa, tabmwp, visonlyqa
+from mmevolve.answers import m3cot, mathvision, mathvista, mmmu, mmmu_pro, refusal, scienceqa, tabmwp, visonlyqa
 from mmevolve.answers.aggregate import over_variants
 
 Row = Mapping[str, Any]
@@ -51,8 +51,9 @@ class Check:
         read: what our official rules extract.
         official_read: the official extraction; None where it is a random draw, another model's word or absent.
         own: what our own extractor finds.
-        own_target: what it should find, by the official reading; None where there is none.
-        own_agrees: whether the two are the same answer.
+        own_agrees: whether that is the official reading; None where there is none.
+        own_correct: whether it equals the reference answer, by our own equality.
+        declined: the response says that it cannot answer, and our own extractor finds none.
         why: reason for a disagreement that is known.
     """
 
@@ -62,8 +63,9 @@ class Check:
     read: object = None
     official_read: object = None
     own: str | None = None
-    own_target: str | None = None
     own_agrees: bool | None = None
+    own_correct: bool | None = None
+    declined: bool = False
     why: str = ""
 
 
@@ -82,6 +84,9 @@ class ParityRow:
         published: the published accuracy.
         own_compared: rows on which our own extractor is compared with the official reading.
         own: share of them on which they agree.
+        own_answered: the same share, leaving out the responses that decline to answer, out of which official rules read
+            an article or a pronoun as a letter.
+        own_total: accuracy by our own extractor and equality.
         own_unparsed: share of all rows where it finds no answer.
         lmms_eval: the same share for lmms-eval; None where it was not measured.
         vlmevalkit: the same for VLMEvalKit.
@@ -101,6 +106,8 @@ class ParityRow:
     published: float | None = None
     own_compared: int = 0
     own: float | None = None
+    own_answered: float | None = None
+    own_total: float | None = None
     own_unparsed: float | None = None
     lmms_eval: float | None = None
     vlmevalkit: float | None = None
@@ -163,6 +170,8 @@ def _file(root: Path, path: Path, benchmark: str) -> ParityRow:
         published=None if correct is None else correct / len(rows),
         own_compared=len(own),
         own=_share(bool(c.own_agrees) for c in own),
+        own_answered=_share(bool(c.own_agrees) for c in own if not c.declined),
+        own_total=_share(bool(c.own_correct) for c in checks) if all(c.own_correct is not None for c in checks) else None,
         own_unparsed=_share(c.own is None for c in checks),
         lmms_eval=lmms,
         vlmevalkit=vlm,
@@ -180,59 +189,62 @@ def _disagreements(checks: Iterable[Check]) -> Iterator[str]:
             yield f"{c.id}: extraction {_short(c.read)}, official {_short(c.official_read)} ({c.why or 'unexplained'})"
 
 
+def _own(own: str | None, official: str | None, gold: object, response: str) -> dict[str, Any]:
+    """The fields of a check that are about our own extractor on a question with letters."""
+    return {
+        "own": own,
+        "own_agrees": None if official is None else own == official,
+        "own_correct": own is not None and mmmu.choice_correct(own, gold),
+        "declined": own is None and refusal.declines(response),
+    }
+
+
 # --- one function a benchmark: golden rows -> checks -------------------------------------------------------------------
 
 
 def _mmmu(rows: Iterable[Row], root: Path) -> Iterator[Check]:
     for row in rows:
-        official, verdict = row["parsed_pred"], row["judge"] == "Correct"
+        official, verdict, response = row["parsed_pred"], row["judge"] == "Correct", row["response"]
         if row["question_type"] != "multiple-choice":
-            read = mmmu.parse_open(row["response"])
             correct = mmmu.open_correct(official, row["answer"])
-            yield Check(row["id"], correct, verdict, read, frozenset(official))
+            yield Check(row["id"], correct, verdict, mmmu.parse_open(response), frozenset(official))
             continue
         options = row["index2ans"]
-        random = row["random_fallback"]
-        own = answers.extract(row["response"], choices=tuple(options.values()), strict=False)
+        drawn = row["random_fallback"]
+        own = answers.extract(response, choices=tuple(options.values()), strict=False)
         yield Check(
             row["id"],
             mmmu.choice_correct(official, row["answer"]),
             verdict,
-            mmmu.parse_choice(row["response"], options),
-            None if random else official,
-            own=own,
-            own_agrees=None if random else own == official,
+            mmmu.parse_choice(response, options),
+            None if drawn else official,
+            **_own(own, None if drawn else official, row["answer"], response),
         )
 
 
 def _mmmu_pro(rows: Iterable[Row], root: Path) -> Iterator[Check]:
     for row in rows:
         texts = [str(option) for option in ast.literal_eval(row["options"])]
-        official = row["pred_indexs"]
-        read = mmmu_pro.parse_choice(row["response"], mmmu_pro.options_of(texts))
-        own = answers.extract(row["response"], choices=texts, strict=False)
+        official, response = row["pred_indexs"], row["response"]
+        read = mmmu_pro.parse_choice(response, mmmu_pro.options_of(texts))
+        own = answers.extract(response, choices=texts, strict=False)
         yield Check(
             row["id"],
             official == row["answer"],
             row["if_right"],
             read,
             None if read is None else official,
-            own=own,
-            own_agrees=own == official,
+            **_own(own, official, row["answer"], response),
         )
 
 
 def _m3cot(rows: Iterable[Row], root: Path) -> Iterator[Check]:
     for row in rows:
         read = m3cot.parse_choice(row["response"], row["choices"])
+        right, verdict = read == row["answer"], row["official_correct"]
+        # the file holds verdicts only, so that the reading is known by what it leads to
         own = answers.extract(row["response"], choices=row["choices"], strict=False)
-        verdict = row["official_correct"]
-        # the file holds verdicts only: a right one shows the letter, a wrong one only that it was another
-        seen = row["answer"] if verdict or read == row["answer"] else read
-        yield Check(
-            row["id"], read == row["answer"], verdict, read if verdict or read != row["answer"] else None,
-            seen if read is not None else None, own=own, own_agrees=None if read is None else own == read,
-        )  # fmt: skip
+        yield Check(row["id"], right, verdict, right, verdict, **_own(own, read, row["answer"], row["response"]))
 
 
 def _mathvision(rows: Iterable[Row], root: Path) -> Iterator[Check]:
@@ -247,6 +259,7 @@ def _mathvision(rows: Iterable[Row], root: Path) -> Iterator[Check]:
         gold, choices = question["answer"], question["choices"] or ()
         option = choices[ord(gold) - ord("A")] if choices else ""
         own = answers.extract(row["response"], choices=choices, strict=False)
+        own_correct = own is not None and answers.equal(own, gold, choices=choices)
         correct = mathvision.correct(row["model_answer"], gold, option)
         yield Check(
             row["id"],
@@ -255,33 +268,47 @@ def _mathvision(rows: Iterable[Row], root: Path) -> Iterator[Check]:
             read,
             row["model_answer"],
             own=own,
-            own_agrees=(own is not None and answers.equal(own, gold, choices=choices)) == row["correct"],
+            own_agrees=own_correct == row["correct"],
+            own_correct=own_correct,
+            declined=own is None and refusal.declines(row["response"]),
             why="" if correct == row["correct"] and read == row["model_answer"] else _MATHVISION_WHY,
         )
 
 
-def _mathvista(rows: Iterable[Row], root: Path) -> Iterator[Check]:
+def _mathvista(rows: Sequence[Row], root: Path) -> Iterator[Check]:
     questions = {q["pid"]: q for q in _load(root / "goldens" / "mathvista" / "testmini.jsonl.gz")}
+
+    def predict(row: Row, *, published: bool) -> str | None:
+        q = questions[row["pid"]]
+        return mathvista.normalise(
+            row["extraction"],
+            answer_type=q["answer_type"],
+            choices=q["choices"] or (),
+            precision=q["precision"],
+            published=published,
+        )
+
+    # the published files come from two revisions of the scorer: the later one where it explains all predictions of a file
+    later = all(predict(row, published=False) == row["prediction"] for row in rows)
     for row in rows:
         q = questions[row["pid"]]
-        choices = q["choices"] or ()
-        rule = {"answer_type": q["answer_type"], "choices": choices, "precision": q["precision"]}
-        published = mathvista.normalise(row["extraction"], **rule, published=True)
-        now = mathvista.normalise(row["extraction"], **rule)
+        gold, choices = q["answer"], q["choices"] or ()
+        then, now = predict(row, published=not later), predict(row, published=False)
         scored = row.get("true_false") is not None
+        official = (row["prediction"], row["prediction_now"], row["true_false_now"]) if scored else None
         own = answers.extract(row["response"], choices=choices, strict=False)
-        agrees = None
-        if row["extraction"]:
-            agrees = own is not None and answers.equal(own, row["extraction"], choices=choices)
-        same = not scored or (published == q["answer"]) == row["true_false"]
         yield Check(
             row["pid"],
-            published == q["answer"] if scored else False,
-            row["true_false"] if scored and same else None if not scored else row["true_false"],
-            (published, now),
-            (row["prediction"], row["prediction_now"]) if scored else None,
+            then == gold if scored else False,
+            row["true_false"] if scored else None,
+            (then, now, now == gold),
+            official,
             own=own,
-            own_agrees=agrees,
+            own_agrees=own is not None and answers.equal(own, row["extraction"], choices=choices)
+            if row["extraction"]
+            else None,
+            own_correct=own is not None and answers.equal(own, gold, choices=choices),
+            declined=own is None and refusal.declines(row["response"]),
         )
 
 
@@ -310,22 +337,33 @@ def _scienceqa(rows: Iterable[Row], root: Path) -> Iterator[Check]:
 
 
 def _tabmwp(rows: Iterable[Row], root: Path) -> Iterator[Check]:
-    questions = {}
+    questions: dict[str, Row] = {}
     for path in sorted((root / "tabmwp").glob("*.jsonl")):
-        questions.update({str(q["meta"].get("pid", q["id"].rpartition("-")[2])): q for q in _load(path)})
+        questions.update({q["id"].rpartition("-")[2]: q for q in _load(path)})
     for row in rows:
         question = questions.get(row["pid"])
-        choices = (question["choices"] or ()) if question else ()
-        read = tabmwp.extract(row["output"], choices)
+        official: str | None = row["prediction"]
+        if question is not None:
+            choices = question["choices"] or ()
+            read = tabmwp.extract(row["output"], choices)
+        elif tabmwp.is_number(row["answer"]):
+            choices, read = (), tabmwp.extract(row["output"])
+        else:  # multiple choice without its options: only a letter with its text beside it can be read
+            choices, read = (), tabmwp.stated_option(row["output"])
+            official = official.lower() if read is not None else None
+        unit = row["prediction"].removeprefix(row["prediction_norm"]).strip() or None  # a part of the question, not given
         own = answers.extract(row["output"], choices=choices, strict=False)
         yield Check(
             row["pid"],
-            tabmwp.normalise(row["prediction"]).lower() == tabmwp.normalise(row["answer"]).lower(),
+            tabmwp.normalise(row["prediction"], unit).lower() == tabmwp.normalise(row["answer"], unit).lower(),
             row["true_false"],
             read,
-            row["prediction"],
+            official,
             own=own,
-            own_agrees=own is not None and answers.equal(own, row["prediction"], choices=choices),
+            own_agrees=own is not None and answers.equal(own, row["prediction"], choices=choices)
+            if official is not None
+            else None,
+            own_correct=own is not None and answers.equal(own, row["answer"], choices=choices),
             why="" if question else "the options are not in the file",
         )
 
@@ -388,13 +426,13 @@ _BENCHMARKS: dict[str, Callable[[Iterable[Row], Path], Iterator[Check]]] = {
     "visonlyqa": _visonlyqa,
 }
 _NO_RULE = {
-    "m3cot": "no letter found",
+    "m3cot": "",
     "mathvision": "",
     "mathvista": "no extraction in the file",
     "mmmu": "the official code drew a random letter",
     "mmmu_pro": "the official code drew a random letter",
     "scienceqa": "the official code drew a random option",
-    "tabmwp": "",
+    "tabmwp": "multiple choice whose options are not in the file",
     "visonlyqa": "the official code asked GPT-4o",
 }
 
@@ -440,11 +478,11 @@ def _short(value: object) -> str:
 
 def table(rows: Iterable[ParityRow], *, details: bool = True) -> str:
     """The comparison for people: one line a file, then what disagrees and why."""
-    head = ("file", "rows", "scoring", "extraction", "ours", "published", "own", "lmms-eval", "VLMEvalKit")
+    head = ("file", "rows", "scoring", "extraction", "ours", "published", "own total", "own agrees", "answered", "lmms-eval", "VLMEvalKit")
     rows = list(rows)
     lines = [head]
     for row in rows:
-        cells = (row.scoring, row.extraction, row.total, row.published, row.own, row.lmms_eval, row.vlmevalkit)
+        cells = (row.scoring, row.extraction, row.total, row.published, row.own_total, row.own, row.own_answered, row.lmms_eval, row.vlmevalkit)
         lines.append((row.file, str(row.rows), *("-" if c is None else f"{100 * c:.2f}" for c in cells)))
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     text = ["  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))) for line in lines]

@@ -16,6 +16,7 @@ from mmevolve.answers.latex import value
 _LONGEST = 2_000
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b ?")
 _UNIT = re.compile(r"([-+$€£]?[\d.,/ ]*\d)\s*((?:\\?[a-zA-Z°$%²³^{}\d\\]+)(?: [a-zA-Z]+)?)")
+_VARIABLE = re.compile(r"^[a-zA-Z]\w{0,2}\s*=\s*(?=[^=])")
 _SYMBOLS = re.compile(r"\\|[\d^/+*=√π×÷]")
 _YES_NO = frozenset({"yes", "no", "true", "false"})
 
@@ -40,7 +41,7 @@ def equal(prediction: str | None, reference: str, *, choices: Sequence[str] = ()
 
 
 def _same(a: str, b: str) -> bool:
-    a, b = _tidy(a), _tidy(b)
+    a, b = _VARIABLE.sub("", _tidy(a)), _VARIABLE.sub("", _tidy(b))
     if _text(a) == _text(b):
         return _text(a) != "" or a == b
     if a.lower() in _YES_NO and b.lower() in _YES_NO:

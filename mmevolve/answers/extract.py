@@ -15,10 +15,12 @@ import re
 from collections.abc import Sequence
 
 from mmevolve.answers import numbers, options, yes_no
+from mmevolve.answers.latex import value
 from mmevolve.answers.markers import Statement, statements, unbox
 
 _LONGEST = 40_000  # characters read; of a longer text, its end
 _SHORT_WORDS = 4
+_LONG_WORDS = 7
 _END_TOKENS = re.compile(r"(?:</s>|<\|[a-z_]+\|>|<end_of_turn>)\s*$")
 _OUTER = " \t\r\n*_`\"“”'"
 
@@ -37,18 +39,25 @@ def extract(text: str, *, choices: Sequence[str] = (), strict: bool = True) -> s
     text = _END_TOKENS.sub("", text[-_LONGEST:]).strip()
     if not text:
         return None
+    if choices and not strict:
+        whole = options.exactly(text, choices)
+        if whole is not None:
+            return whole
     said = statements(text)
     stated = _stated(said, choices)
-    if strict or stated is not None:
-        return stated if stated is not None or not said else _clean(said[-1].content) or None
-    loose = options.to_letter(text, choices) or options.mentioned(text, choices) if choices else _free(text)
-    return loose if loose is not None or not said else _clean(said[-1].content) or None
+    if stated is None and not strict:
+        stated = options.mentioned(text, choices) if choices else _free(text)
+    if stated is None and said and choices:
+        return _clean(said[-1].content) or None
+    return stated
 
 
 def _stated(said: Sequence[Statement], choices: Sequence[str]) -> str | None:
-    """The last statement that can be read."""
-    for statement in reversed(said):
-        answer = _letter(statement, choices) if choices else _clean(statement.content)
+    """The last statement that can be read; one inside another counts only where the outer cannot be read."""
+    for i in reversed(range(len(said))):
+        outer = [s for s in said[:i] if s.end > said[i].start and options.to_letter(s.content, choices)] if choices else []
+        statement = outer[0] if outer else said[i]
+        answer = _letter(statement, choices) if choices else _short(_clean(statement.content))
         if answer:
             return answer
     return None
@@ -74,7 +83,17 @@ def _clean(content: str) -> str:
     return content.strip(_OUTER).rstrip(".,;").strip(_OUTER)
 
 
+def _short(content: str) -> str:
+    """What counts in a statement: the value after an equals sign; the yes, no or number in a long sentence."""
+    left, equals, right = content.rpartition("=")
+    if equals and "\\" not in left and (numbers.parse(right) is not None or value(right) is not None):
+        return right.strip()
+    if len(content.split()) > _LONG_WORDS:
+        return _free(content) or content
+    return content
+
+
 def _free(text: str) -> str | None:
     if "\n" not in text and len(text.split()) <= _SHORT_WORDS:
         return _clean(text) or None
-    return yes_no.parse(text) or numbers.last_number(text)
+    return yes_no.parse(text) or numbers.last_number(text) or numbers.last_word(text)

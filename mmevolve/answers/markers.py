@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 _LINE = re.compile(
-    r"(?:^|[\n.!?:;>*#\]]|\s-)[ \t]*[*_#>`\[]*[ \t]*(?:(?:so|thus|hence|therefore)[, ]+)?(?:the[ \t]+)?"
+    r"(?:^|[\n.!?:;>*#\]{]|\s-)[ \t]*[*_#>`\[]*[ \t]*(?:(?:so|thus|hence|therefore)[, ]+)?(?:the[ \t]+)?"
     r"(?:(?:final|correct|right|best|my|predicted)[ \t]+){0,2}(?:answer|ans|choice|solution|option)[*_`\]]*[ \t]*[:=：][*_`]*[ \t]*",
     re.IGNORECASE,
 )
@@ -27,11 +27,13 @@ class Statement:
 
     Attributes:
         start: where the marker starts in the text.
+        end: where the content ends.
         content: what stands there: the rest of the sentence, or the content of the box.
         rest: the rest of the line.
     """
 
     start: int
+    end: int
     content: str
     rest: str
 
@@ -69,7 +71,7 @@ def _boxed(text: str, at: int) -> Statement | None:
         elif text[i] == "}":
             if depth == 0:
                 content = text[begin:i].strip()
-                return Statement(at, content, content)
+                return Statement(at, i, content, content)
             depth -= 1
     return None
 
@@ -81,4 +83,5 @@ def _after(text: str, start: int, end: int) -> Statement:
         window = window.lstrip()
     line = window.partition("\n")[0].strip()
     stop = _STOP.search(window)
-    return Statement(start, (window[: stop.start()] if stop else window).strip(), line)
+    content = (window[: stop.start()] if stop else window).strip()
+    return Statement(start, end + len(content), content, line)

@@ -51,6 +51,12 @@ def last_number(text: str) -> str | None:
     return last.group().strip() if last else None
 
 
+def last_word(text: str) -> str | None:
+    """The last number word of a text, from `two` on; `one` is mostly a pronoun."""
+    found = [word for word in re.findall(r"[a-z]+", text.lower()) if word in _WORDS and word != "one"]
+    return found[-1] if found else None
+
+
 def decimals(text: str) -> int | None:
     """Digits after the point where a text is a plain decimal; None otherwise."""
     plain = re.fullmatch(r"[-+]?\d*(?:,\d{3})*\.(\d+)", text.strip())

@@ -12,13 +12,15 @@ from collections.abc import Sequence
 
 from mmevolve.answers import numbers
 
+_WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _SPACE = re.compile(r"\s+")
 _LABEL = re.compile(r"(?:option|choice|answer)?[ \t]*[(\[{]?([A-Za-z])[)\]}.:,]?", re.IGNORECASE)
 _LEADING = re.compile(r"(?:(?:option|choice)[ \t]+)?(?:[(\[]([A-Za-z])[)\]]|([A-Z])(?=[).:,\]]|[ \t]*$|[ \t]+-|\n))", re.IGNORECASE)
 _BRACKETED = re.compile(r"[(\[]([A-Z])[)\]]")
 _BRACKETED_SMALL = re.compile(r"\(([a-z])\)")
 _NAMED = re.compile(r"\b(?:option|choice)[ \t]+[*\"']*\(?([A-Z])\b", re.IGNORECASE)
-_ALONE = re.compile(r"(?<![\w'’$\\-])([A-Z])(?![\w'’-])")
+_ALONE = re.compile(r"(?<![\w'’\\-])([A-Z])(?![\w'’°#♭♯^=+-])")
+_YES_NO = frozenset({"yes", "no", "true", "false"})
 _ARTICLE = re.compile(r"[ \t]+(?:is|was|are|seems|looks|would|must|should|because|since|as|and|or|but)\b|[ \t]*(?:$|[^\w \t])")
 
 
@@ -40,9 +42,9 @@ def to_letter(answer: str, choices: Sequence[str]) -> str | None:
     label = _LABEL.fullmatch(answer)
     if label and label[1].upper() in known:
         return label[1].upper()
-    exact = [letter for letter, choice in zip(known, choices, strict=False) if normal(choice) == normal(answer)]
+    exact = exactly(answer, choices)
     if exact:
-        return exact[0]
+        return exact
     leading = _LEADING.match(answer)
     if leading and (leading[1] or leading[2]).upper() in known:
         return (leading[1] or leading[2]).upper()
@@ -54,17 +56,37 @@ def to_letter(answer: str, choices: Sequence[str]) -> str | None:
     return None
 
 
+def exactly(text: str, choices: Sequence[str]) -> str | None:
+    """Letter of the option that a whole text is: its text, its letter, or its letter and its text."""
+    known, flat = letters(choices), normal(text)
+    for letter, choice in zip(known, choices, strict=False):
+        wanted = normal(choice)
+        if wanted and flat in (wanted, f"{letter.lower()} {wanted}", f"option {letter.lower()} {wanted}"):
+            return letter
+    label = _LABEL.fullmatch(_tidy(text))
+    return label[1].upper() if label and label[1].upper() in known else None
+
+
 def mentioned(text: str, choices: Sequence[str]) -> str | None:
-    """Letter of the option that a longer text names last: `(X)`, `option X`, a letter alone, an option's text."""
+    """Letter of the option that a longer text names.
+
+    The last `(X)` or `option X`; else a last or first line that is an option; else the last letter that stands alone, though
+    not where the options are yes and no, which pictures full of lettered points go with; else the text mentioned last.
+    """
     known = letters(choices)
     for pattern in (_BRACKETED, _NAMED, _BRACKETED_SMALL):
         named = [m[1].upper() for m in pattern.finditer(text) if m[1].upper() in known]
         if named:
             return named[-1]
-    alone = [m for m in _ALONE.finditer(text) if m[1] in known and not _is_word(text, m)]
-    if alone:
-        return alone[-1][1]
-    return by_text(text, choices)
+    lines = text.strip().split("\n")
+    whole_line = exactly(lines[-1], choices) or exactly(lines[0], choices)
+    if whole_line:
+        return whole_line
+    if not all(choice.strip().lower() in _YES_NO for choice in choices):
+        alone = [m for m in _ALONE.finditer(text) if m[1] in known and not _is_word(text, m)]
+        if alone:
+            return alone[-1][1]
+    return by_text(text, choices) or to_letter(lines[-1], choices)
 
 
 def by_text(text: str, choices: Sequence[str]) -> str | None:
@@ -74,7 +96,8 @@ def by_text(text: str, choices: Sequence[str]) -> str | None:
     said = None
     for letter, choice in zip(letters(choices), choices, strict=False):
         wanted = normal(choice)
-        at = flat.rfind(f" {wanted} ") if wanted else -1
+        # an option that is one letter would be found in any article
+        at = flat.rfind(f" {wanted} ") if len(wanted) > 1 or wanted.isdigit() else -1
         if at != -1 and (best is None or (at + len(wanted), len(wanted)) > best):
             best, said = (at + len(wanted), len(wanted)), letter
     return said
@@ -92,4 +115,5 @@ def _is_word(text: str, match: re.Match[str]) -> bool:
 
 
 def _tidy(text: str) -> str:
-    return text.strip().strip("*_`\"' \t\n").rstrip(".").strip("*_`\"' $\t\n")
+    text = _WRAPPED.sub(r"\1", text).replace("~", " ").strip()
+    return text.strip("*_`\"' \t\n").rstrip(".").strip("*_`\"' $\t\n")

@@ -36,6 +36,7 @@ _FREE = (
     re.compile(rf" ({_CHARS}+ [AP]\.M\.)"),
     re.compile(rf"({_SIGNED})"),
 )
+_BESIDE = re.compile(r"(?:^|The answer is )(?:\([A-H]\) |[A-H][.,] )(.+)$")
 _NUMERIC = re.compile(r"[-+]?[\d,./]+")
 _INTEGER = re.compile(r"[-+]?\d+")
 
@@ -44,6 +45,17 @@ def extract(output: str, choices: Sequence[str] = ()) -> str | None:
     """The stated answer: an option's text where there are options, else what the first pattern that fires caught last."""
     text = _TIGHT_EQUALS.sub(" = ", _END.sub("", _FRACTION.sub(r"\1/\2", output))).replace("−", "-")
     return _option(text, choices) if choices else _free(text)
+
+
+def stated_option(output: str) -> str | None:
+    """Text beside a stated letter, in small letters: `(B) no`, `The answer is A, yes.`; not part of the official rules."""
+    match = _BESIDE.search(_END.sub("", output.strip()))
+    return match[1].strip().lower() if match else None
+
+
+def is_number(answer: str) -> bool:
+    """Whether a reference answer is that of a free-form question, all of which are numbers."""
+    return _NUMERIC.fullmatch(answer) is not None
 
 
 def normalise(text: str, unit: str | None = None) -> str:

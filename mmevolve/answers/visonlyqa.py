@@ -31,12 +31,11 @@ def parse_choice(response: str, choices: Sequence[str], *, several: bool = False
 def parse_own(response: str, choices: Sequence[str], *, several: bool = False) -> str | None:
     """Our own reading in this benchmark's terms: `True`, `b`, or `a,c` where several may be named."""
     if not several:
-        if set(choices) == {"True", "False"}:
-            said = extract(response, strict=False)
-            verdict = yes_no.parse(said) if said else None
-            return None if verdict is None else "True" if verdict == "yes" else "False"
         letter = extract(response, choices=choices, strict=False)
-        return letter.lower() if letter and letter.lower() in choices else None
+        if letter is None or len(letter) != 1:
+            verdict = yes_no.parse(response) if "True" in choices else None
+            return None if verdict is None else "True" if verdict == "yes" else "False"
+        return choices[ord(letter) - ord("A")]
     said = extract(response, strict=True) or response.strip().rpartition("\n")[2]
     named = sorted({m.lower() for m in _LETTER.findall(said)} & set(choices))
     return ",".join(named) or None
