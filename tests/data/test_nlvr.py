@@ -84,7 +84,7 @@ def test_questions_of_train_and_dev_share_no_box_and_no_picture(folder):
         assert len({box.scene.key for box in found}) == len(found)
     assert not {b.scene.key for b in boxes_of["train"]} & {b.scene.key for b in boxes_of["dev"]}
     shown = {
-        split: {s.images[0] for s in nlvr_questions(path=folder, n=210, split=split)} for split in ("train", "dev")
+        split: {s.images[0] for s in nlvr_questions(path=folder, n=105, split=split)} for split in ("train", "dev")
     }
     assert not shown["train"] & shown["dev"]
 
