@@ -1,0 +1,80 @@
+"""The last lines of a run: one line a measured point, then what was gained and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmevolve.report.words import duration, in_points, memory, percent
+
+HEADS = ("measured", "accuracy", "pass@1", "pass@8", "right answer,\nwrong step", "rows\ntrained on")
+WIDE = 100
+
+
+def closing_lines(summary: Mapping[str, Any], *, run: str) -> list[str]:
+    """What the terminal shows when a run has ended.
+
+    Args:
+        summary: as `summarise` gives it.
+        run: the run folder, as the user would type it.
+    """
+    return ["", *table(summary["rounds"]), "", *outcome(summary), "", *where_next(run)]
+
+
+def table(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One aligned line a measured point; points without any number to show are left out."""
+    rows = [_cells(point) for point in rounds if any(_cells(point)[1:])]
+    if not rows:
+        return ["  nothing was measured: the recipe has no evaluations, or the run stopped before the first"]
+    heads = [tuple(h.split("\n")) if "\n" in h else ("", h) for h in HEADS]
+    columns = list(zip(*rows, strict=True))
+    used = [i for i, column in enumerate(columns) if i == 0 or any(column)]
+    widths = {i: max(*(len(h) for h in heads[i]), *(len(c or "-") for c in columns[i])) for i in used}
+    lines = [_line([heads[i][part] for i in used], [widths[i] for i in used]) for part in (0, 1)]
+    lines = [line for line in lines if line.strip()]
+    lines.append("  " + "─" * (len(lines[-1]) - 2))
+    return [*lines, *(_line([row[i] or "-" for i in used], [widths[i] for i in used]) for row in rows)]
+
+
+def outcome(summary: Mapping[str, Any]) -> list[str]:
+    """Before, after, the gain in words, and what it cost."""
+    cost = f"{duration(summary['seconds'])} in all, at most {memory(summary['peak_rss_bytes'])} of memory"
+    before, after, gain = (summary[k] for k in ("accuracy_before", "accuracy_after", "gain"))
+    if before is None:
+        return ["  no held-out accuracy was measured, so this run shows no gain and no loss", f"  {cost}"]
+    if gain is None:
+        return [f"  held-out accuracy {percent(before)}, measured once only: no gain to speak of yet", f"  {cost}"]
+    low, high = summary["gain_low"], summary["gain_high"]
+    lines = [
+        f"  held-out accuracy {percent(before)} -> {percent(after)}: {in_points(gain)} points",
+        f"  95 % interval {in_points(low)} to {in_points(high)}, paired over {summary['n_questions']:,} questions",
+    ]
+    if low <= 0 <= high:
+        lines.append("  the interval includes 0: this run alone does not show that training changed the accuracy")
+    return [*lines, f"  {cost}"]
+
+
+def where_next(run: str) -> list[str]:
+    """Where the report lies and how to look further."""
+    ways = [
+        ("report", str(Path(run) / "report.html")),
+        ("numbers", str(Path(run) / "summary.json")),
+        ("look closer", f"mmevolve show {run}"),
+    ]
+    return [f"  {what:<12} {way}" for what, way in ways]
+
+
+def _cells(point: Mapping[str, Any]) -> list[str]:
+    """A point as text, empty where nothing was measured."""
+    at = point["round"]
+    where = f"{point['loop']} round {at}" if isinstance(at, int) else f"{point['loop']} {at}"
+    shares = [point[name] for name in ("accuracy", "pass@1", "pass@8", "right_answer_wrong_step")]
+    trained = f"{point['rows']:,}" if point["rows"] else ""
+    return [where[:34], *("" if share is None else percent(share) for share in shares), trained]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = zip(cells, widths, strict=True)
+    line = "  " + f"{first[0]:<{first[1]}}" + "".join(f"   {cell:>{width}}" for cell, width in rest)
+    return line.rstrip()[:WIDE]

@@ -1,0 +1,194 @@
+"""The numbers of a run as its tables tell them: measured points, verdicts by question, where rows went, families."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mmevolve.report.folder import At, RunFolder
+from mmevolve.statistics import Interval, paired_interval
+from mmevolve.types import Critique, Trajectory
+
+HELD_OUT, SAMPLES = "held_out", "samples"
+SHORT = {
+    f"{HELD_OUT}/accuracy": "accuracy",
+    f"{SAMPLES}/accuracy": "pass@1",
+    f"{SAMPLES}/pass@8": "pass@8",
+    f"{SAMPLES}/right_answer_wrong_step": "right_answer_wrong_step",
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place where the run was measured.
+
+    Attributes:
+        loop: which loop.
+        at: `before`, or the round after whose training it was measured.
+        numbers: as the metrics table holds them, with the four that every recipe reports under their short names.
+    """
+
+    loop: str
+    at: At
+    numbers: Mapping[str, float | None]
+
+    @property
+    def where(self) -> str:
+        """The point in words, rounds counted from 0 as the folders count them."""
+        return f"{self.loop} round {self.at}" if isinstance(self.at, int) else f"{self.loop} {self.at}"
+
+    def number(self, name: str) -> float | None:
+        """A number, None when it was not measured."""
+        return self.numbers.get(name)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Where the rows of one round went.
+
+    Attributes:
+        loop: which loop.
+        round: which round.
+        samples: questions taken.
+        attempts: trajectories written for them.
+        right: attempts that the verifier passed; None without a verifier.
+        kept: attempts that became training rows.
+    """
+
+    loop: str
+    round: int
+    samples: int
+    attempts: int
+    right: int | None
+    kept: int
+
+
+@dataclass(frozen=True)
+class Family:
+    """Right answers to one family of held-out questions, at the first and the last measured point."""
+
+    name: str
+    n: int
+    before: float
+    after: float
+
+
+def points(folder: RunFolder) -> list[Point]:
+    """Every measured point of the run, in order."""
+    found = []
+    for loop in folder.loops:
+        for at in folder.points(loop):
+            if folder.has(loop, at, "metrics"):
+                row = next(iter(folder.table(loop, at, "metrics")), {})
+                found.append(Point(loop, at, {SHORT.get(k, k): finite(v) for k, v in row.items()}))
+    return found
+
+
+def finite(value: object) -> float | None:
+    """A number, or None where there is none: not measured, or not a number."""
+    if isinstance(value, bool | int | float) and math.isfinite(value):
+        return value
+    return None
+
+
+def charted(all_points: Sequence[Point], name: str) -> list[Point]:
+    """Points that have a number, without a later loop's `before` where it only repeats the point in front of it."""
+    shown: list[Point] = []
+    for point in all_points:
+        if point.number(name) is None:
+            continue
+        if shown and point.at == "before" and point.number(name) == shown[-1].number(name):
+            continue
+        shown.append(point)
+    return shown
+
+
+def verifier(critiques: Sequence[Critique]) -> str | None:
+    """The critic whose verdict is right or wrong about the answer: `answer`, or else the first that only says 0 or 1."""
+    names = list(dict.fromkeys(c.critic for c in critiques))
+    if "answer" in names:
+        return "answer"
+    return next((n for n in names if {c.score for c in critiques if c.critic == n} <= {0.0, 1.0, None}), None)
+
+
+def verdicts(trajectories: Sequence[Trajectory], critiques: Sequence[Critique]) -> dict[str, float]:
+    """Share of right attempts by sample id, in the order of the table; an attempt without a score is not right."""
+    critic = verifier(critiques)
+    score = {c.trajectory_id: c.score for c in critiques if c.critic == critic}
+    right: dict[str, list[bool]] = {}
+    for t in trajectories:
+        right.setdefault(t.sample_id, []).append((score.get(t.id) or 0.0) > 0)
+    return {name: sum(passed) / len(passed) for name, passed in right.items()}
+
+
+def held_out(folder: RunFolder) -> list[tuple[str, At]]:
+    """Loop and place of every finished greedy evaluation on the held-out questions, in order."""
+    return [
+        (loop, at)
+        for loop in folder.loops
+        for at in folder.points(loop)
+        if folder.has(loop, at, f"{HELD_OUT}_trajectories") and folder.has(loop, at, f"{HELD_OUT}_critiques")
+    ]
+
+
+def held_out_verdicts(folder: RunFolder, loop: str, at: At) -> dict[str, float]:
+    """Right or wrong by held-out question at one measured point."""
+    return verdicts(folder.table(loop, at, f"{HELD_OUT}_trajectories"), folder.table(loop, at, f"{HELD_OUT}_critiques"))
+
+
+def gain_of(folder: RunFolder) -> Interval | None:
+    """Gain in held-out accuracy from the first measured point to the last, paired by question, with its 95 % interval.
+
+    None when fewer than two points were measured or they share fewer than two questions.
+    """
+    places = held_out(folder)
+    if len(places) < 2:
+        return None
+    before, after = (held_out_verdicts(folder, *place) for place in (places[0], places[-1]))
+    both = [name for name in before if name in after]
+    if len(both) < 2:
+        return None
+    return paired_interval([before[n] for n in both], [after[n] for n in both])
+
+
+def changed(folder: RunFolder) -> tuple[int, int]:
+    """Held-out questions that went from wrong to right and from right to wrong, first against last measured point."""
+    places = held_out(folder)
+    if len(places) < 2:
+        return 0, 0
+    before, after = (held_out_verdicts(folder, *place) for place in (places[0], places[-1]))
+    both = [(before[k], after[k]) for k in before if k in after]
+    return sum(b < a for b, a in both), sum(b > a for b, a in both)
+
+
+def flows(folder: RunFolder) -> list[Flow]:
+    """Where rows went, for every round whose training rows were chosen."""
+    found = []
+    for loop in folder.loops:
+        for at in folder.points(loop):
+            if isinstance(at, int) and folder.has(loop, at, "examples"):
+                said = folder.table(loop, at, "critiques")
+                critic = verifier(said)
+                right = sum((c.score or 0.0) > 0 for c in said if c.critic == critic) if critic else None
+                sizes = [len(folder.table(loop, at, name)) for name in ("samples", "trajectories", "examples")]
+                found.append(Flow(loop, at, sizes[0], sizes[1], right, sizes[2]))
+    return found
+
+
+def families(folder: RunFolder) -> list[Family]:
+    """Held-out accuracy by question family, first against last measured point; empty when families are not known."""
+    places = held_out(folder)
+    if len(places) < 2:
+        return []
+    meta = {
+        k: s.meta.get("family") for loop in folder.loops for k, s in folder.samples(loop, f"{HELD_OUT}_samples").items()
+    }
+    before, after = (held_out_verdicts(folder, *place) for place in (places[0], places[-1]))
+    names = list(dict.fromkeys(str(meta[k]) for k in before if meta.get(k) is not None))
+    found = []
+    for name in names:
+        ids = [k for k in before if str(meta.get(k)) == name and k in after]
+        if ids:
+            found.append(Family(name, len(ids), *(sum(v[k] for k in ids) / len(ids) for v in (before, after))))
+    return found
