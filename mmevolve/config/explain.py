@@ -43,13 +43,14 @@ def explain(key: str) -> list[str]:
 
 def _dotted(key: str) -> list[str]:
     owner, _, last = key.rpartition(".")
-    signature = _signature(key)
+    # A class above the last word makes that word a setting; asking for it as a target would import its package.
+    signature = None if owner.rpartition(".")[2][:1].isupper() else _signature(key)
     if isinstance(signature, Signature):
         settings = [line for parameter in signature.parameters for line in _setting(parameter)]
         return [f"{key}: {signature.doc}" if signature.doc else key, *settings]
-    above = _signature(owner) if "." in owner else None
+    above = _signature(owner) if "." in owner else signature
     if not isinstance(above, Signature):
-        raise ConfigError(str(signature), "explain")
+        raise ConfigError(str(signature or above), "explain")
     parameter = above.get(last)
     if parameter is None:
         raise ConfigError(f"{owner} has no setting '{last}'{hint(last, above.names())}", "explain")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 PACKAGE = "mmevolve"
+_ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Module:
 def package_root(package: str = PACKAGE) -> Path | None:
     """The folder (or the single file) of an importable package, found without importing it."""
     if package == PACKAGE:
-        return Path(__file__).resolve().parent.parent
+        return _ROOT
     try:
         spec = find_spec(package)
     except (ImportError, ValueError):

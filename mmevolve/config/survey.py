@@ -51,29 +51,38 @@ class Survey:
 def survey(nodes: Keyed, allow: Collection[str] = ()) -> Survey:
     """Resolve every call and read its signature; foreign ones all at once."""
     seen = Survey(nodes)
+    known: dict[str, tuple[Target, Signature | None] | UnknownTarget] = {}  # parts are named many times over
     foreign: dict[int, Keyed] = {}
     for node in walk(nodes):
         named = node.get(TARGET) if isinstance(node, Keyed) else None
         if not isinstance(node, Keyed) or not isinstance(named, Leaf) or not isinstance(named.value, str):
             continue
-        try:
-            target = resolve(named.value, allow)
-        except UnknownTarget as error:
-            seen.problems.append(Problem(str(error), named.place))
+        if named.value not in known:
+            known[named.value] = _look_up(named.value, allow)
+        found = known[named.value]
+        if isinstance(found, UnknownTarget):
+            seen.problems.append(Problem(str(found), named.place))
             continue
-        seen.targets[id(node)] = target
-        signature = source_signature(target)
+        seen.targets[id(node)], signature = found
         if signature is None:
             foreign[id(node)] = node
         else:
             seen.signatures[id(node)] = signature
     read = foreign_signatures(seen.targets[key].text for key in foreign)
     for key, node in foreign.items():
-        found = read[seen.targets[key].text]
-        if isinstance(found, Signature):
-            seen.signatures[key] = found
+        answer = read[seen.targets[key].text]
+        if isinstance(answer, Signature):
+            seen.signatures[key] = answer
         else:
             named = node.get(TARGET)
-            seen.problems.append(Problem(str(found), named.place if named is not None else node.place))
+            seen.problems.append(Problem(str(answer), named.place if named is not None else node.place))
             del seen.targets[key]
     return seen
+
+
+def _look_up(text: str, allow: Collection[str]) -> tuple[Target, Signature | None] | UnknownTarget:
+    try:
+        target = resolve(text, allow)
+    except UnknownTarget as error:
+        return error
+    return target, source_signature(target)

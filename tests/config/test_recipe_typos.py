@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 import string
 import time
+from pathlib import Path
+
+import pytest
 
 from mmevolve.config import check, load
 from mmevolve.config.foreign import foreign_signatures
@@ -12,6 +15,8 @@ from mmevolve.config.signatures import Signature, own_signature
 from mmevolve.config.tree import Entry, Keyed, target_text, walk
 
 EDITS_A_KEY = 4
+KEYS_A_SHIPPED_RECIPE = 20
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
 
 
 def one_edit(word: str, draw: random.Random) -> str:
@@ -63,19 +68,37 @@ def says(key: str, wrong: str, line: str) -> bool:
     return f"nearest is '{key}'" in line or (f"${key} names no" in line and f"nearest is '{wrong}'" in line)
 
 
-def test_a_misspelt_key_is_caught_and_the_right_word_named(write, house, recipe_text, capsys):
-    path, started = write(recipe_text), time.perf_counter()
-    cases = typos(recipe_text, path, seed=7)
+def tally(
+    cases: list[tuple[str, str, str]], path: Path
+) -> tuple[list[tuple[str, str]], list[tuple[str, str, list[str]]]]:
+    """The misspellings that go unnoticed, and those that are noticed without the right word."""
     missed, unnamed = [], []
     for key, wrong, text in cases:
-        lines = [str(problem) for problem in check(write(text, "typo.yaml"))]
-        if not any("warning" not in line for line in lines):
+        path.write_text(text, encoding="utf-8")
+        lines = [str(problem) for problem in check(path) if not problem.warning]
+        if not lines:
             missed.append((key, wrong))
         elif not any(says(key, wrong, line) for line in lines):
             unnamed.append((key, wrong, lines))
+    return missed, unnamed
+
+
+def test_a_misspelt_key_is_caught_and_the_right_word_named(write, house, recipe_text, tmp_path, capsys):
+    path, started = write(recipe_text), time.perf_counter()
+    cases = typos(recipe_text, path, seed=7)
+    missed, unnamed = tally(cases, tmp_path / "typo.yaml")
     right = 1 - (len(missed) + len(unnamed)) / len(cases)
     with capsys.disabled():
         seconds = time.perf_counter() - started
         print(f"\n{len(cases)} misspelt keys: {len(missed)} missed, {right:.1%} with the right word, {seconds:.1f} s")
     assert missed == []
     assert right >= 0.95, unnamed
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_misspelt_key_of_a_shipped_recipe_is_caught(recipe, tmp_path):
+    text = recipe.read_text(encoding="utf-8")
+    cases = random.Random(recipe.stem).sample(typos(text, str(recipe), seed=1), k=KEYS_A_SHIPPED_RECIPE)
+    missed, unnamed = tally(cases, tmp_path / "typo.yaml")
+    assert missed == []
+    assert len(unnamed) <= 0.05 * len(cases), unnamed
