@@ -24,7 +24,8 @@ def engine(module: str, function: str) -> Callable[..., object]:
     found = importlib.import_module(module)
     if not hasattr(found, function):
         raise NotThere(f"this verb needs {module}.{function}, which this installation does not have")
-    return getattr(found, function)
+    work: Callable[..., object] = getattr(found, function)
+    return work
 
 
 def code(result: object) -> int:

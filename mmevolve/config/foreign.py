@@ -125,7 +125,8 @@ def _read(names: list[str]) -> dict[str, dict[str, object]]:
             done = subprocess.run(
                 command, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
             )
-            return json.loads(answer.read_text(encoding="utf-8"))
+            records: dict[str, dict[str, object]] = json.loads(answer.read_text(encoding="utf-8"))
+            return records
         except subprocess.TimeoutExpired:
             why = f"importing it took over {_SECONDS} seconds"
         except (OSError, ValueError):

@@ -132,6 +132,7 @@ def _convert(node: yaml.Node, file: str, place: Place | None, problems: list[Pro
         return Items(tuple(_convert(item, file, place, problems, seen) for item in node.value), spot)
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, file, place, problems, seen)
+    assert isinstance(node, yaml.ScalarNode)
     return Leaf(_scalar(node, spot, problems), spot)
 
 
@@ -155,7 +156,8 @@ def _mapping(node: yaml.MappingNode, file: str, place: Place | None, problems: l
 
 
 def _scalar(node: yaml.ScalarNode, spot: Place, problems: list[Problem]) -> Scalar:
-    kind, text = node.tag.removeprefix("tag:yaml.org,2002:"), node.value
+    kind: str = node.tag.removeprefix("tag:yaml.org,2002:")
+    text: str = node.value
     if kind == "str":
         return text
     if kind == "null":

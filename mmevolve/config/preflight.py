@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
+import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,20 +36,21 @@ def preflight_problems(seen: Survey) -> Iterator[Problem]:
 
 def _sentences(target: Target, given: dict[str, object], signature: Signature | None) -> Iterator[str]:
     assert target.path is not None
-    if "preflight" in definitions(target.path) and not is_heavy(target.path):
-        module, words = target.module, given
-    elif target.room == "models" and _light_models():
-        module, words = _MODELS, given
+    models = module_file(_MODELS)
+    function: Callable[..., Iterator[str]]
+    room = target.path.with_name("__init__.py")
+    heavy = is_heavy(target.path) or (room.is_file() and is_heavy(room))
+    if "preflight" in definitions(target.path) and not heavy:
+        function = importlib.import_module(target.module).preflight
+        words = _accepted(definitions(target.path)["preflight"], given, signature)
+    elif target.room == "models" and models is not None and "preflight" in definitions(models) and not is_heavy(models):
+        # The file by itself: the room's own __init__ may load torch.
+        function = functools.partial(runpy.run_path(str(models))["preflight"], target.attribute)
+        words = given
     else:
         return
-    function: Callable[..., Iterator[str]] = importlib.import_module(module).preflight
-    # A setting the recipe misspells, or one the function does not look at, is not its business.
-    if module == _MODELS:
-        arguments: tuple[str, ...] = (target.attribute,)
-    else:
-        arguments, words = (), _accepted(definitions(target.path)["preflight"], given, signature)
     try:
-        yield from function(*arguments, **words)
+        yield from function(**words)
     except (OSError, ValueError, TypeError, KeyError) as error:
         yield f"could not be looked at: {type(error).__name__}: {error}"
 
@@ -71,12 +74,8 @@ def _heavy(path: Path, seen: set[Path]) -> bool:
     return False
 
 
-def _light_models() -> bool:
-    room, module = module_file("mmevolve.models"), module_file(_MODELS)
-    return module is not None and "preflight" in definitions(module) and not (room is not None and is_heavy(room))
-
-
 def _accepted(node: ast.stmt, given: dict[str, object], signature: Signature | None) -> dict[str, object]:
+    """The settings a preflight can be given: one the recipe misspells, or it does not look at, is not its business."""
     assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     if node.args.kwarg is not None:
         return {key: value for key, value in given.items() if signature is None or signature.open or signature.get(key)}

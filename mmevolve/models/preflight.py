@@ -9,6 +9,7 @@ from pathlib import Path
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 _PROCESSORS = ("processor_config.json", "preprocessor_config.json")
+_PACKAGED = "mmevolve:"
 _ADAPTER = "adapter_config.json"
 _UNSAFE = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
@@ -22,6 +23,9 @@ def preflight(target: str, **settings: object) -> Iterator[str]:
 
 def model_folder_problems(name: str) -> Iterator[str]:
     """What a model's name or folder lacks. A hub id (`org/name`) is taken as it is: the network is not asked."""
+    if name.startswith(_PACKAGED):
+        yield from _packaged_problems(name.removeprefix(_PACKAGED))
+        return
     folder = Path(name).expanduser()
     if folder.is_file():
         yield f"'{name}' is a file, not a model's folder"
@@ -29,6 +33,16 @@ def model_folder_problems(name: str) -> Iterator[str]:
         yield from _folder_problems(folder, name)
     elif _looks_like_path(name):
         yield f"there is no folder '{name}'{_advice(folder)}"
+
+
+def _packaged_problems(name: str) -> Iterator[str]:
+    """`mmevolve:tiny_vlm` must be a model that ships with the package."""
+    shipped = [config.parent.name for config in Path(__file__).parent.glob("*/config.json")]
+    if name in shipped:
+        yield from _folder_problems(Path(__file__).parent / name, f"{_PACKAGED}{name}")
+    elif shipped:
+        near = get_close_matches(name, shipped, n=1, cutoff=0.0)
+        yield f"no model '{name}' ships with the package: the nearest is '{_PACKAGED}{near[0]}'"
 
 
 def _folder_problems(folder: Path, name: str) -> Iterator[str]:

@@ -112,6 +112,7 @@ HOUSE = {
             beta: float = 0.1
             def __call__(self, x): ...
     """,
+    "models/__init__.py": "import torch",
     "models/vlm.py": """
         import torch
         from dataclasses import dataclass
@@ -121,7 +122,6 @@ HOUSE = {
             lora: object = None
             def generate(self, chats): ...
     """,
-    "models/preflight.py": "def preflight(target, **settings): ...",
     "data/table.py": """
         def preflight(path, limit=None): ...
         def load(path: str, limit: int | None = None) -> list[Sample]:
@@ -212,7 +212,9 @@ def house(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(textwrap.dedent(text), encoding="utf-8")
-    (root / "config").symlink_to(Path(source.__file__).parent)
+    package = Path(source.__file__).parents[1]
+    (root / "config").symlink_to(package / "config")
+    (root / "models" / "preflight.py").symlink_to(package / "models" / "preflight.py")
     real = source.package_root
     monkeypatch.setattr(
         source, "package_root", lambda package=source.PACKAGE: root if package == "mmevolve" else real(package)
