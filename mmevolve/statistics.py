@@ -1,10 +1,10 @@
 """Statistics for comparing rounds: intervals, paired tests, corrections and power.
 
 Papers: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", ch. 13 (percentile interval); Davison and Hinkley
-1997, "Bootstrap Methods and their Application", sec. 3.8 (resampling clusters); McNemar 1947, "Note on the sampling error of
-the difference between correlated proportions"; Holm 1979, "A simple sequentially rejective multiple test procedure"; Wilson
-1927, "Probable inference, the law of succession, and statistical inference"; Connor 1987, "Sample size for testing
-differences in proportions for the paired-sample design".
+1997, "Bootstrap Methods and their Application", sec. 3.8 (resampling clusters); McNemar 1947, "Note on the sampling
+error of the difference between correlated proportions"; Holm 1979, "A simple sequentially rejective multiple test
+procedure"; Wilson 1927, "Probable inference, the law of succession, and statistical inference"; Connor 1987, "Sample
+size for testing differences in proportions for the paired-sample design".
 Differs: clusters are resampled whole and the mean is taken over the rows drawn, so that large clusters weigh more.
 """
 
@@ -195,8 +195,8 @@ def minimum_detectable_effect(
 ) -> float:
     """Smallest difference of two paired accuracies that McNemar's test finds with the given power.
 
-    Connor's formula for n, solved for the difference d: d * sqrt(n) = z_a * sqrt(p) + z_b * sqrt(p - d^2), with p the share
-    of samples whose verdict changes.
+    Connor's formula for n, solved for the difference d: d * sqrt(n) = z_a * sqrt(p) + z_b * sqrt(p - d^2), with p the
+    share of samples whose verdict changes.
 
     Args:
         n: samples, each answered by both.

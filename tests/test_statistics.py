@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from mmevolve import statistics as st
 
 
@@ -63,7 +64,9 @@ def test_the_clustered_interval_matches_the_clustered_standard_error_of_statsmod
     rng = np.random.default_rng(0)
     clusters = np.repeat(np.arange(120), 5)
     values = rng.normal(size=120)[clusters] + rng.normal(size=600)
-    fitted = sm.OLS(values, np.ones(600)).fit(cov_type="cluster", cov_kwds={"groups": clusters, "use_correction": False})
+    fitted = sm.OLS(values, np.ones(600)).fit(
+        cov_type="cluster", cov_kwds={"groups": clusters, "use_correction": False}
+    )
     ours = st.mean_interval(values.tolist(), clusters=clusters.tolist(), draws=20_000)
     assert (ours.high - ours.low) / (2 * 1.959964) == pytest.approx(float(fitted.bse[0]), rel=0.03)
 
@@ -129,7 +132,9 @@ def test_the_minimum_detectable_effect_solves_connors_sample_size():
     from scipy.stats import norm
 
     effect, discordant = 0.05, 0.15
-    needed = (norm.ppf(0.975) * math.sqrt(discordant) + norm.ppf(0.8) * math.sqrt(discordant - effect**2)) ** 2 / effect**2
+    needed = (
+        norm.ppf(0.975) * math.sqrt(discordant) + norm.ppf(0.8) * math.sqrt(discordant - effect**2)
+    ) ** 2 / effect**2
     assert st.minimum_detectable_effect(math.ceil(needed), discordant=discordant) == pytest.approx(effect, rel=0.01)
     clustered = st.minimum_detectable_effect(math.ceil(needed) * 3, discordant=discordant, design_effect=3.0)
     assert clustered == pytest.approx(effect, rel=0.01)

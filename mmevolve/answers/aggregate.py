@@ -1,7 +1,7 @@
 """From verdicts to benchmark numbers, where that is more than a mean.
 
-Papers: Zou et al. 2024, "DynaMath", arXiv:2411.00836 (average and worst case); Chen et al. 2024, "Are We on the Right Way
-for Evaluating Large Vision-Language Models?", arXiv:2403.20330 (gain, leakage); Liu et al. 2023, "MMBench",
+Papers: Zou et al. 2024, "DynaMath", arXiv:2411.00836 (average and worst case); Chen et al. 2024, "Are We on the Right
+Way for Evaluating Large Vision-Language Models?", arXiv:2403.20330 (gain, leakage); Liu et al. 2023, "MMBench",
 arXiv:2307.06281 (circular); Li et al. 2023, "Evaluating Object Hallucination in Large Vision-Language Models",
 arXiv:2305.10355 (POPE).
 """
@@ -31,7 +31,7 @@ class VariantAccuracy:
 
 @dataclass(frozen=True)
 class Detection:
-    """Yes/no results with `yes` as the positive class; a prediction that is neither counts as wrong, never as yes or no.
+    """Yes/no results, `yes` being the positive class; a prediction that is neither is wrong, and no yes or no.
 
     Attributes:
         accuracy: share of right answers over all.

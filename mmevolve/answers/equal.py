@@ -1,7 +1,8 @@
 """Our own equality of a predicted and a reference answer: option, yes or no, number, expression, list, text.
 
-Differs: from MATH-Vision, which rounds both sides to two decimals, whole numbers and exact expressions must agree, and only
-a decimal with at least two places stands for all values that round to it. From ChartQA, nothing is right within 5 percent.
+Differs: from MATH-Vision, which rounds both sides to two decimals, whole numbers and exact expressions must agree, and
+only a decimal with at least two places stands for all values that round to it. From ChartQA, nothing is right within 5
+percent.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from mmevolve.answers.latex import value
 _LONGEST = 2_000
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b ?")
 _UNIT = re.compile(r"([-+$€£]?[\d.,/ ]*\d)\s*((?:\\?[a-zA-Z°$%²³^{}\d\\]+)(?: [a-zA-Z]+)?)")
+_OPTION = re.compile(r"^(?:\([A-Za-z]\)|[A-Z]\))\s{1,4}(?=\S)")
 _VARIABLE = re.compile(r"^[a-zA-Z]\w{0,2}\s*=\s*(?=[^=])")
 _SYMBOLS = re.compile(r"\\|[\d^/+*=√π×÷]")
 _YES_NO = frozenset({"yes", "no", "true", "false"})
@@ -41,7 +43,7 @@ def equal(prediction: str | None, reference: str, *, choices: Sequence[str] = ()
 
 
 def _same(a: str, b: str) -> bool:
-    a, b = _VARIABLE.sub("", _tidy(a)), _VARIABLE.sub("", _tidy(b))
+    a, b = _bare(a), _bare(b)
     if _text(a) == _text(b):
         return _text(a) != "" or a == b
     if a.lower() in _YES_NO and b.lower() in _YES_NO:
@@ -88,12 +90,14 @@ def _close(x: float, y: float, left: str, right: str) -> bool:
         return False
     if math.isclose(x, y, rel_tol=1e-6, abs_tol=1e-12):
         return True
-    for near, places in ((y, numbers.decimals(left)), (x, numbers.decimals(right))):
-        rounded = x if near == y else y
-        if places is not None and places >= 2 and math.isclose(x, y, rel_tol=1e-2):
-            if abs(near - rounded) <= 0.5 * 10.0**-places * (1 + 1e-9):
-                return True
-    return False
+    return _rounds_to(x, y, numbers.decimals(left)) or _rounds_to(y, x, numbers.decimals(right))
+
+
+def _rounds_to(rounded: float, exact: float, places: int | None) -> bool:
+    """Whether a decimal with at least two places is what a value rounds to."""
+    if places is None or places < 2 or not math.isclose(rounded, exact, rel_tol=1e-2):
+        return False
+    return abs(rounded - exact) <= 0.5 * 10.0**-places * (1 + 1e-9)
 
 
 def _is_whole(text: str) -> bool:
@@ -117,6 +121,11 @@ def _elements(text: str) -> list[str]:
 
 def _text(text: str) -> str:
     return _ARTICLES.sub("", options.normal(text)).replace(" ", "")
+
+
+def _bare(text: str) -> str:
+    """Without an option's label and a variable's name: `(B) no` is `no`, `x = 3` is `3`."""
+    return _VARIABLE.sub("", _OPTION.sub("", _tidy(text)))
 
 
 def _tidy(text: str) -> str:

@@ -4,7 +4,8 @@ Rules in order, the first that fires wins:
 
     1. the last explicit statement: `answer : X`, `the answer is X`, `\boxed{X}`, `<answer>X</answer>`, `#### X`
     2. with options: the option that the text names last
-    3. without: a text of a few words as it stands; a yes or no that opens it or is the only one; its last number
+    3. without: a text of a few words as it stands; a yes or no that opens it or its last line; the last number after
+       `is`, `are` or `=`, or at all; the last number word
 
 `strict` stops after the first, for training: a model that is not asked to state its answer clearly will not learn to.
 """
@@ -19,21 +20,22 @@ from mmevolve.answers.latex import value
 from mmevolve.answers.markers import Statement, statements, unbox
 
 _LONGEST = 40_000  # characters read; of a longer text, its end
-_SHORT_WORDS = 4
+_SHORT_WORDS = 5
 _LONG_WORDS = 7
+_SUBJECT = re.compile(r"^(?:the|it|this|that|there)\b(?: \w+){0,3}? (?:is|are|was|were)\b ", re.IGNORECASE)
 _END_TOKENS = re.compile(r"(?:</s>|<\|[a-z_]+\|>|<end_of_turn>)\s*$")
 _OUTER = " \t\r\n*_`\"“”'"
 
 
 def extract(text: str, *, choices: Sequence[str] = (), strict: bool = True) -> str | None:
-    """The stated answer; None when no rule fires.
+    r"""The stated answer; None when no rule fires.
 
     Args:
         text: a trajectory's or a reply's text.
         choices: option texts; with them the result is an option's letter, or the words of a statement that names none.
         strict: accept only an explicit statement.
 
-    >>> extract("red circle : a2 a4 = 2\\nanswer : 4")
+    >>> extract("red circle : a2 a4 = 2\nanswer : 4")
     '4'
     """
     text = _END_TOKENS.sub("", text[-_LONGEST:]).strip()
@@ -55,7 +57,9 @@ def extract(text: str, *, choices: Sequence[str] = (), strict: bool = True) -> s
 def _stated(said: Sequence[Statement], choices: Sequence[str]) -> str | None:
     """The last statement that can be read; one inside another counts only where the outer cannot be read."""
     for i in reversed(range(len(said))):
-        outer = [s for s in said[:i] if s.end > said[i].start and options.to_letter(s.content, choices)] if choices else []
+        outer = (
+            [s for s in said[:i] if s.end > said[i].start and options.to_letter(s.content, choices)] if choices else []
+        )
         statement = outer[0] if outer else said[i]
         answer = _letter(statement, choices) if choices else _short(_clean(statement.content))
         if answer:
@@ -73,7 +77,7 @@ def _letter(statement: Statement, choices: Sequence[str]) -> str | None:
 
 
 def _clean(content: str) -> str:
-    """Without the marks around it; `\\(`, `\\[` and `$` of formulas too."""
+    r"""Without the marks around it; `\(`, `\[` and `$` of formulas too."""
     content = unbox(content).strip(_OUTER)
     for open_, close in (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$")):
         if content.startswith(open_):
@@ -94,6 +98,16 @@ def _short(content: str) -> str:
 
 
 def _free(text: str) -> str | None:
+    """What a text without options and without a statement says, if it is short or says a yes, a no or a number."""
     if "\n" not in text and len(text.split()) <= _SHORT_WORDS:
-        return _clean(text) or None
-    return yes_no.parse(text) or numbers.last_number(text) or numbers.last_word(text)
+        said = _SUBJECT.sub("", text)
+        return _clean(said) or None
+    lines = text.split("\n")
+    return (
+        yes_no.opening(text)
+        or yes_no.opening(lines[-1])
+        or numbers.last_stated(lines[-1])
+        or numbers.last_stated(text)
+        or numbers.last_number(text)
+        or numbers.last_word(text)
+    )

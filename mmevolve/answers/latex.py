@@ -1,11 +1,12 @@
 r"""The number that a LaTeX or plain expression stands for, in time linear in its length.
 
 A recursive-descent parser over floats (whole numbers stay exact while they are small): sums, products, ratios with `:`,
-powers, roots, fractions, mixed numbers, functions, pi and percent. Bounds instead of a clock: at most `_LONGEST` characters,
-`_DEEPEST` nested groups, and no exact power of more than `_WIDEST` bits, so the same input always gives the same answer.
+powers, roots, fractions, mixed numbers, functions, pi and percent. Bounds instead of a clock: at most `_LONGEST`
+characters, `_DEEPEST` nested groups, and no exact power of more than `_WIDEST` bits, so the same input always gives
+the same answer.
 
-Differs: from latex2sympy (augustt198/latex2sympy) in that no symbolic algebra is done: an expression with a free variable
-has no value.
+Differs: from latex2sympy (augustt198/latex2sympy) in that no symbolic algebra is done: an expression with a free
+variable has no value.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from dataclasses import dataclass
 _LONGEST = 2_000
 _DEEPEST = 60
 _WIDEST = 4_096
-_TOKEN = re.compile(r"\s*(?:(\d+(?:,\d{3}(?!\d))*(?:\.\d+)?(?:\\%)?|\.\d+(?:\\%)?)|(\\[a-zA-Z]+|\\.)|(\*\*|.))", re.DOTALL)
+_TOKEN = re.compile(
+    r"\s*(?:(\d+(?:,\d{3}(?!\d))*(?:\.\d+)?(?:\\%)?|\.\d+(?:\\%)?)|(\\[a-zA-Z]+|\\.)|(\*\*|.))", re.DOTALL
+)
 _NOISE = re.compile(r"\\(?:left|right|displaystyle|mathrm|text|quad|,|!|;|:| )|\\?\$|~")
 _OFFICIAL_NOISE = re.compile(r"\\(?:left|right|displaystyle)(?![a-z])|\$")
 _STRAY = ("}", ")", "]", ".")
 _SPELLINGS = str.maketrans({"−": "-", "–": "-", "×": "*", "·": "*", "÷": "/", "π": "\\pi ", "√": "\\sqrt "})
 _FRACTIONS = {"\\frac", "\\dfrac", "\\tfrac"}
+_FACTORS = {*_FRACTIONS, "\\sqrt", "\\binom", "(", "{", "["}
 _PRODUCT = {"*", "\\cdot", "\\times", "\\ast"}
 _RATIO = {"/", ":", "\\div"}
 _OPEN = {"(": ")", "{": "}", "[": "]"}
@@ -152,10 +156,11 @@ class _Parser:
         return self.argument(depth)
 
     def starts_factor(self, token: str) -> bool:
-        return bool(token) and (
-            (token[0] in "0123456789({[" or (token[0] == "." and len(token) > 1)) or token in _FRACTIONS or token in ("\\sqrt", "\\binom") or token in _CONSTANTS or token in _FUNCTIONS
-            or (token == "e" and self.tokens[self.at + 1 : self.at + 2] == ["^"])
-        )  # fmt: skip
+        if token in _FACTORS or token in _FUNCTIONS or token in _CONSTANTS:
+            return True
+        if token == "e":
+            return self.tokens[self.at + 1 : self.at + 2] == ["^"]
+        return token[:1].isdigit() or (token[:1] == "." and len(token) > 1)
 
     def factor(self, depth: int) -> Number:
         if depth > _DEEPEST:

@@ -1,9 +1,10 @@
 """M3CoT: the official reading of a response as a letter.
 
-Paper: Chen et al. 2024, "M3CoT: A Novel Benchmark for Multi-Domain Multi-step Multi-modal Chain-of-Thought", arXiv:2405.16473.
+Paper: Chen et al. 2024, "M3CoT: A Novel Benchmark for Multi-Domain Multi-step Multi-modal Chain-of-Thought",
+arXiv:2405.16473.
 Reference code: LightChen233/M3CoT, utils/metric.py.
-Differs: None where the official code says FAILED; a seventh and later option has a letter, where the official code stops
-with an error.
+Differs: None where the official code says FAILED; a seventh and later option has a letter, where the official code
+stops with an error.
 """
 
 from __future__ import annotations

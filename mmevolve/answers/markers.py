@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+# every repeat of spaces is bounded, so that a page of spaces costs no more than a page
 _LINE = re.compile(
-    r"(?:^|[\n.!?:;>*#\]{]|\s-)[ \t]*[*_#>`\[]*[ \t]*(?:(?:so|thus|hence|therefore)[, ]+)?(?:the[ \t]+)?"
-    r"(?:(?:final|correct|right|best|my|predicted)[ \t]+){0,2}(?:answer|ans|choice|solution|option)[*_`\]]*[ \t]*[:=：][*_`]*[ \t]*",
+    r"(?:^|[\n.!?:;>*#\]{]|\s-)[ \t]{0,4}[*_#>`\[]{0,4}[ \t]{0,4}(?:(?:so|thus|hence|therefore)[, ]{1,2})?(?:the )?"
+    r"(?:(?:final|correct|right|best|my|predicted) ){0,2}(?:answer|ans|choice|solution|option)[*_`\]]{0,4}"
+    r"[ \t]{0,4}[:=：][*_`]{0,4}[ \t]{0,4}",
     re.IGNORECASE,
 )
 _PHRASE = re.compile(
-    r"(?:answer|choice|option)(?:[ \t]+(?:to|for)[ \t]+(?:the|this|that)[ \t]+question)?[ \t]+"
-    r"(?:is|are|was|would[ \t]+be|should[ \t]+be|must[ \t]+be|will[ \t]+be|equals)(?![a-z])[ \t]*:?[ \t]*",
+    r"(?:answer|choice|option)(?: (?:to|for) (?:the|this|that) (?:question|problem))? {1,2}"
+    r"(?:is|are|was|would be|should be|must be|will be|equals)(?![a-z])[ \t]{0,4}:?[ \t]{0,4}",
     re.IGNORECASE,
 )
-_TAG = re.compile(r"<answer>[ \t]*", re.IGNORECASE)
-_HASHES = re.compile(r"(?:^|\n)[ \t]*####[ \t]*")
+_TAG = re.compile(r"<answer>", re.IGNORECASE)
+_HASHES = re.compile(r"(?:^|\n)[ \t]{0,4}####[ \t]{0,4}")
 _BOX = "boxed{"
 _STOP = re.compile(r"\n|<|[.!?](?=\s|$)(?<![A-Z]\.M\.)|[。]")
 

@@ -2,8 +2,8 @@ r"""MATH-Vision: the official extraction rules and the official equality.
 
 Paper: Wang et al. 2024, "Measuring Multimodal Mathematical Reasoning with the MATH-Vision Dataset", arXiv:2402.14804.
 Reference code: mathllm/MATH-V, evaluation/evaluate.py and utils.py.
-Differs: values of expressions come from `latex.value` in official mode instead of latex2sympy and `eval`, so that time is
-bounded and no text is ever executed.
+Differs: values of expressions come from `latex.value` in official mode instead of latex2sympy and `eval`, so that time
+is bounded and no text is ever executed.
 """
 
 from __future__ import annotations

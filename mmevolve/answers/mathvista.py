@@ -3,8 +3,8 @@
 Paper: Lu et al. 2023, "MathVista: Evaluating Mathematical Reasoning of Foundation Models in Visual Contexts",
 arXiv:2310.02255.
 Reference code: lupantech/MathVista, evaluation/extract_answer.py and calculate_score.py.
-Differs: the extraction itself is by an LLM there; `shortcut` holds only its rules. Official wart kept: on multiple choice
-an empty extraction becomes the closest option, which is right for about one silent answer in five.
+Differs: the extraction itself is by an LLM there; `shortcut` holds only its rules. Official wart kept: on multiple
+choice an empty extraction becomes the closest option, which is right for about one silent answer in five.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def normalise(
         answer_type: type of the reference answer; unused where there are options.
         choices: option texts; empty for free-form questions.
         precision: decimals of a float answer.
-        published: the scorer behind the published totals, which takes no decimal point for an integer; otherwise the one
-            now in the repository, which cuts decimals off.
+        published: the scorer behind the published totals, which takes no decimal point for an integer; otherwise the
+            one now in the repository, which cuts decimals off.
     """
     if choices:
         return _closest(str(extraction).strip(), choices)

@@ -106,7 +106,7 @@ def _key_phrases(response: str) -> list[str]:
 
 
 def _forms(text: str) -> list[Parsed]:
-    """A number to 2 decimals; or lower-case text, where one character is padded so that it cannot match inside a word."""
+    """A number to 2 decimals; or lower-case text, one character padded so that it cannot match inside a word."""
     text = text.strip()
     try:
         return [round(float(text.replace(",", "")), 2)]

@@ -23,8 +23,8 @@ def parse_choice(response: str, options: Mapping[str, str]) -> str | None:
     """Letter that a response states.
 
     After the last `Answer:` a letter counts if it is the only option letter there, anywhere in the rest, even inside a
-    word. Otherwise the last `(X)`; else a letter before a space, else before a full stop, where among several the one that
-    stands alone last wins, and the first where none stands alone; else the option text mentioned last.
+    word. Otherwise the last `(X)`; else a letter before a space, else before a full stop, where among several the one
+    that stands alone last wins, and the first where none stands alone; else the option text mentioned last.
     """
     _, marker, stated = response.rpartition(_MARKER)
     if marker:

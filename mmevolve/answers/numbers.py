@@ -6,26 +6,30 @@ import math
 import re
 
 _LONGEST = 400  # characters of a text that may be one number
-_SIGNS = str.maketrans({"−": "-", "–": "-", "‑": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "％": "%", "，": ","})
+_SIGNS = str.maketrans(
+    {"−": "-", "–": "-", "‑": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "％": "%", "，": ","}
+)
 _CURRENCY = re.compile(r"^([-+]?)\s*(?:us\s?\$|[$€£¥₹])\s*", re.IGNORECASE)
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
 _NUMBER = re.compile(rf"[-+]?(?:{_DIGITS})(?:[eE][-+]?\d{{1,4}})?")
 _FRACTION = re.compile(r"([-+]?)(?:(\d+)\s+)?(\d+)\s*/\s*(\d+)")
-_WITHIN = re.compile(
-    r"(?<![\w.,])[-+]?(?:[$€£])?(?:\d{1,3}(?:,\d{3})+(?![\d])|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,4})?(?:\s?/\s?\d+)?\s?%?"
-    r"|(?<![\w.])[-+]?\.\d+%?"
+_WRITTEN = r"[-+]?(?:[$€£])?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,4})?(?:\s?/\s?\d+)?\s?%?"
+_WITHIN = re.compile(rf"(?<![\w.,]){_WRITTEN}|(?<![\w.])[-+]?\.\d+%?")
+_STATED = re.compile(
+    r"(?:\b(?:is|are|was|were|be|equals|has|have|to)|=|≈) {0,2}"
+    rf"(?:about|approximately|around|exactly|only|roughly|a total of)? {{0,2}}({_WRITTEN})(?![\w/^*])"
 )
 _SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_SMALL += ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _WORDS = {word: float(i) for i, word in enumerate(_SMALL)} | {word: 10.0 * (i + 2) for i, word in enumerate(_TENS)}
 
 
 def parse(text: str) -> float | None:
-    """The number that a whole text is: `1,204.5`, `-3/4`, `2 1/2`, `$1.20`, `45%` (as 0.45), `1.5 million`, `twenty one`.
+    """The number that a whole text is.
+
+    Read are `1,204.5`, `-3/4`, `2 1/2`, `$1.20`, `45%` (as 0.45), `1.5 million`, `1e-3` and `twenty one`.
 
     >>> parse("1,204.5")
     1204.5
@@ -49,6 +53,12 @@ def last_number(text: str) -> str | None:
     for last in _WITHIN.finditer(text.translate(_SIGNS)):  # noqa: B007
         pass
     return last.group().strip() if last else None
+
+
+def last_stated(text: str) -> str | None:
+    """The last number that a verb or an equals sign leads to: `There are 3 boxes of 12 eggs` says 3."""
+    found = _STATED.findall(text.translate(_SIGNS))
+    return found[-1].strip() if found else None
 
 
 def last_word(text: str) -> str | None:

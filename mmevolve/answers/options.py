@@ -1,27 +1,35 @@
 """Our own multiple-choice rule: which option a text names.
 
-Differs: from the official parsers of MMMU, MMMU-Pro and M3CoT, which it follows in what a plain response means, in three
-ways: an explicit statement (`the answer is X`) beats any other letter; small letters in brackets count; an `A` that is an
-article and an `I` that is a pronoun do not.
+Differs: from the official parsers of MMMU, MMMU-Pro and M3CoT, which it follows in what a plain response means, in
+three
+ways: an explicit statement (`the answer is X`) beats any other letter; small letters in brackets count; an `A` that is
+an article and an `I` that is a pronoun do not.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from mmevolve.answers import numbers
 
 _WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
-_SPACE = re.compile(r"\s+")
-_LABEL = re.compile(r"(?:option|choice|answer)?[ \t]*[(\[{]?([A-Za-z])[)\]}.:,]?", re.IGNORECASE)
-_LEADING = re.compile(r"(?:(?:option|choice)[ \t]+)?(?:[(\[]([A-Za-z])[)\]]|([A-Z])(?=[).:,\]]|[ \t]*$|[ \t]+-|\n))", re.IGNORECASE)
+_MARKS = re.compile(r"[$*_`\"“”‘’'?!;:,()\[\]{}]|\\text|\\mathrm|\\(?=[$%])")
+_STOP = re.compile(r"\.(?=\s|$)")
+_LABEL = re.compile(r"(?:option|choice|answer)?[ \t]{0,4}[(\[{]?([A-Za-z])[)\]}.:,]?", re.IGNORECASE)
+_LEADING = re.compile(
+    r"(?:(?:option|choice)[ \t]{1,4})?(?:[(\[]([A-Za-z])[)\]]|([A-Z])(?=[).:,\]]|[ \t]{0,4}$|[ \t]{1,4}-|\n))",
+    re.IGNORECASE,
+)
 _BRACKETED = re.compile(r"[(\[]([A-Z])[)\]]")
 _BRACKETED_SMALL = re.compile(r"\(([a-z])\)")
-_NAMED = re.compile(r"\b(?:option|choice)[ \t]+[*\"']*\(?([A-Z])\b", re.IGNORECASE)
+_NAMED = re.compile(r"\b(?:option|choice)[ \t]{1,4}[*\"']{0,4}\(?([A-Z])\b", re.IGNORECASE)
 _ALONE = re.compile(r"(?<![\w'’\\-])([A-Z])(?![\w'’°#♭♯^=+-])")
 _YES_NO = frozenset({"yes", "no", "true", "false"})
-_ARTICLE = re.compile(r"[ \t]+(?:is|was|are|seems|looks|would|must|should|because|since|as|and|or|but)\b|[ \t]*(?:$|[^\w \t])")
+_ARTICLE = re.compile(
+    r"[ \t]{1,4}(?:is|was|are|seems|looks|would|must|should|because|since|as|and|or|but)\b|[ \t]{0,4}(?:$|[^\w \t])"
+)
 
 
 def letters(choices: Sequence[str]) -> str:
@@ -50,7 +58,9 @@ def to_letter(answer: str, choices: Sequence[str]) -> str | None:
         return (leading[1] or leading[2]).upper()
     number = numbers.parse(answer)
     if number is not None:
-        equal = [letter for letter, choice in zip(known, choices, strict=False) if numbers.parse(_tidy(choice)) == number]
+        equal = [
+            letter for letter, choice in zip(known, choices, strict=False) if numbers.parse(_tidy(choice)) == number
+        ]
         if len(equal) == 1:
             return equal[0]
     return None
@@ -70,8 +80,9 @@ def exactly(text: str, choices: Sequence[str]) -> str | None:
 def mentioned(text: str, choices: Sequence[str]) -> str | None:
     """Letter of the option that a longer text names.
 
-    The last `(X)` or `option X`; else a last or first line that is an option; else the last letter that stands alone, though
-    not where the options are yes and no, which pictures full of lettered points go with; else the text mentioned last.
+    The last `(X)` or `option X`; else a last or first line that is an option; else the last letter that stands alone,
+    though not where the options are yes and no, which pictures full of lettered points go with; else the text
+    mentioned last.
     """
     known = letters(choices)
     for pattern in (_BRACKETED, _NAMED, _BRACKETED_SMALL):
@@ -103,10 +114,10 @@ def by_text(text: str, choices: Sequence[str]) -> str | None:
     return said
 
 
+@lru_cache(maxsize=4_096)
 def normal(text: str) -> str:
     """Lower case, single spaces, and no marks that carry no meaning."""
-    text = _SPACE.sub(" ", re.sub(r"[$*_`\"“”‘’'?!;:,()\[\]{}]|\\text|\\mathrm|\\(?=[$%])", " ", text.casefold())).strip()
-    return _SPACE.sub(" ", re.sub(r"\.(?=\s|$)", " ", text)).strip()
+    return " ".join(_STOP.sub(" ", _MARKS.sub(" ", text.casefold())).split())
 
 
 def _is_word(text: str, match: re.Match[str]) -> bool:

@@ -43,7 +43,7 @@ def exact(prediction: str, target: str) -> bool:
 
 
 def anls(prediction: str, target: str, *, threshold: float = 0.5) -> float:
-    """One minus the edit distance as a share of the longer text, whatever the case; 0 where that passes the threshold."""
+    """One minus the edit distance as a share of the longer text, whatever the case; 0 beyond the threshold."""
     a, b = prediction.lower(), target.lower()
     if a == b:
         return 1.0

@@ -1,4 +1,4 @@
-"""ScienceQA: `The answer is X.`
+"""ScienceQA: the option that `The answer is X.` states.
 
 Paper: Lu et al. 2022, "Learn to Explain: Multimodal Reasoning via Thought Chains for Science Question Answering",
 arXiv:2209.09513.

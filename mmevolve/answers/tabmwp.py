@@ -42,13 +42,13 @@ _INTEGER = re.compile(r"[-+]?\d+")
 
 
 def extract(output: str, choices: Sequence[str] = ()) -> str | None:
-    """The stated answer: an option's text where there are options, else what the first pattern that fires caught last."""
+    """The stated answer: an option's text where there are options, else what the first pattern to fire caught last."""
     text = _TIGHT_EQUALS.sub(" = ", _END.sub("", _FRACTION.sub(r"\1/\2", output))).replace("−", "-")
     return _option(text, choices) if choices else _free(text)
 
 
 def stated_option(output: str) -> str | None:
-    """Text beside a stated letter, in small letters: `(B) no`, `The answer is A, yes.`; not part of the official rules."""
+    """Text beside a stated letter, in small letters: `(B) no`, `The answer is A, yes.`; not an official rule."""
     match = _BESIDE.search(_END.sub("", output.strip()))
     return match[1].strip().lower() if match else None
 
@@ -59,7 +59,7 @@ def is_number(answer: str) -> bool:
 
 
 def normalise(text: str, unit: str | None = None) -> str:
-    """Normal form for comparison: no dollar sign, no trailing mark, numbers to 3 decimals; other text without its unit."""
+    """Normal form: no dollar sign, no trailing mark, numbers to 3 decimals; other text without its unit."""
     text = re.sub(r"[,./]$", "", text.removeprefix("$"))
     if not _NUMERIC.fullmatch(text):
         return text.replace(unit, "").strip() if unit else text

@@ -13,6 +13,10 @@ from typing import Literal
 YesNo = Literal["yes", "no"]
 _YES = frozenset({"yes", "true", "yeah", "yep"})
 _NO = frozenset({"no", "false", "nope"})
+_OPENING = re.compile(
+    r"[\s*_\"'(]{0,8}(yes|true|yeah|yep|false|nope|no(?=[\s*_\"')]{0,4}(?:$|[,.!;:\n-]|(?:it|there|this|that|they|the|he|she|i)\b)))\b",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -22,16 +26,21 @@ def pope(response: str) -> YesNo:
     return "no" if {"No", "not", "no"} & set(words) else "yes"
 
 
+def opening(text: str) -> YesNo | None:
+    """Yes or no where a text opens with it; `No classrooms have ...` opens with a number word, not with an answer."""
+    match = _OPENING.match(text)
+    if match is None:
+        return None
+    return "yes" if match[1].lower() in _YES else "no"
+
+
 def parse(text: str) -> YesNo | None:
     """Yes or no where a text opens with it, or where only one of the two is said at all."""
-    words = _WORD.findall(text.lower())
-    if not words:
-        return None
-    if words[0] in _YES:
-        return "yes"
-    if words[0] in _NO:
-        return "no"
-    yes, no = bool(_YES & set(words)), bool(_NO & set(words))
+    opens = opening(text)
+    if opens:
+        return opens
+    words = set(_WORD.findall(text.lower()))
+    yes, no = bool(_YES & words), bool(_NO & words)
     if yes == no:
         return None
     return "yes" if yes else "no"
