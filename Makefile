@@ -1,0 +1,43 @@
+# Everything a fresh machine needs is Python 3.11 or newer, make, and a package registry that pip can reach.
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP   := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test clean
+
+help:
+	@echo "make install     make the environment in $(VENV); costs nothing when it is there"
+	@echo "make quickstart  install, then run the main job, recipes/quickstart.yaml; again to resume"
+	@echo "make test        install, then ruff and the test suite"
+	@echo "make clean       delete build products and caches; the environment and the runs stay"
+
+install: $(STAMP)
+
+quickstart: $(STAMP)
+	@$(BIN)/mmevolve run recipes/quickstart.yaml
+
+test: $(STAMP)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/python -m pytest
+
+clean:
+	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@find mmevolve tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# PYTHON=/path/to/python chooses the interpreter; otherwise the first that is new enough.
+$(BIN)/python:
+	@for python in "$(PYTHON)" python3 python3.13 python3.12 python3.11; do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "making $(VENV) with $$("$$python" --version)"; exec "$$python" -m venv $(VENV); \
+		fi; \
+	done; echo "no Python 3.11 or newer was found: install one, or name it with make PYTHON=..." >&2; exit 1
+
+# torch goes first and pinned: an open range could draw the largest GPU build, and another torch for every later package.
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing torch"
+	@$(PIP) torch
+	@echo "installing the other packages"
+	@$(PIP) --editable '.[dev,report]'
+	@touch $@

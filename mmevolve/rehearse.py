@@ -1,0 +1,191 @@
+"""A rehearsal: the same recipe with the shipped tiny VLM, a handful of questions and one gradient step, on the CPU.
+
+`mmevolve run RECIPE --dry-run` takes it through every stage in seconds: a slip is found before a GPU is paid for.
+What stays: the loops and their order, samplers, critics, selectors, losses, adapters, schedules. What shrinks is below.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mmevolve.config.load import Recipe
+from mmevolve.config.signatures import Signature, source_signature
+from mmevolve.config.source import definitions, package_root
+from mmevolve.config.targets import Target, UnknownTarget, resolve
+from mmevolve.config.tree import PARTIAL, TARGET, Entry, Items, Keyed, Leaf, Node, plain, reference, target_text
+from mmevolve.text import stable_seed
+
+QUESTIONS = 8
+FRACTION = 0.5  # of them a round, at least: fewer might hold no right answer
+EASY = ("place", "count")  # answered within the token limit, and mostly right, so that there is something to train on
+SHIPPED = "mmevolve:tiny_vlm"
+# The greatest value of a setting, by the room of the part that has it.
+MOST: dict[str, dict[str, int]] = {
+    "samplers": {"n": 2, "k": 2, "max_tokens": 16},
+    "metrics": {"k": 2},
+    "loops": {"rounds": 2},
+    "training": {"steps": 1, "epochs": 1},
+    "evaluation": {"limit": QUESTIONS},
+    "data": {"n": QUESTIONS, "descriptions": QUESTIONS},
+    "models": {"eye_steps": 1},
+}
+WRITES = {"store": ("path",), "models": ("path", "folder")}  # settings that name a place to write to
+ON_CPU = {"accelerator": "cpu", "devices": 1, "precision": "32-true"}
+NOT_ON_CPU = ("strategy", "num_nodes", "plugins", "logger")
+
+
+def rehearsal(recipe: Recipe) -> Recipe:
+    """The recipe shrunk; it runs in a temporary folder of its own. Code from outside the package is left as it is."""
+    folder = Path(tempfile.mkdtemp(prefix="mmevolve-rehearsal-"))
+    model = SHIPPED if _is_shipped() else _fresh(folder / "fresh_vlm")
+    nodes = _Shrink(recipe.nodes, model, folder).node(recipe.nodes)
+    assert isinstance(nodes, Keyed)
+    note = f"# Rehearsal of {recipe.path}: what counts is that it runs, its numbers mean nothing"
+    if model != SHIPPED:
+        note += " (without the shipped tiny VLM: a fresh one keeps no row, so it ends at the first selection)"
+    return replace(recipe, nodes=nodes, text=f"{note}\n{recipe.text}")
+
+
+@dataclass(frozen=True)
+class _Shrink:
+    """Rewrites a tree.
+
+    Attributes:
+        top: the recipe as written, where `$name`s are looked up.
+        model: stands in for every model.
+        folder: where everything is written.
+    """
+
+    top: Keyed
+    model: str
+    folder: Path
+
+    def node(self, node: Node) -> Node:
+        if isinstance(node, Leaf):
+            return node
+        if isinstance(node, Items):
+            return replace(node, items=_once_each(tuple(self.node(item) for item in node.items)))
+        inner = replace(node, entries=tuple(replace(e, value=self.node(e.value)) for e in node.entries))
+        text = target_text(inner)
+        target = _resolved(text) if text is not None else None
+        if target is None:
+            return inner
+        if not target.room:
+            return _on_cpu(inner) if _is_trainer(target) else inner
+        signature = source_signature(target)
+        return self.part(inner, target, signature) if signature is not None else inner
+
+    def part(self, call: Keyed, target: Target, signature: Signature) -> Keyed:
+        """One call of a part of the package."""
+        names = set(signature.names())
+        if target.room == "data" and _gives_samples(target):
+            return _questions(call, target)
+        if target.room == "models" and {"name", "dtype", "device"} <= names:
+            return _with(call, name=self.model, dtype="float32", device="cpu")
+        if target.room == "training" and "trainer" in names and call.get("trainer") is None:
+            call = _put(call, "trainer", _on_cpu(_call(call, "lightning.Trainer", **{PARTIAL: True})))
+        for name in WRITES.get(target.room, ()):
+            if name in names:
+                was = self.value(call, name, signature)
+                call = _with(call, **{name: str(self.folder / Path(str(was or name)).name)})
+        for name, most in MOST.get(target.room, {}).items():
+            was = self.value(call, name, signature)
+            if isinstance(was, int) and was > most:
+                call = _with(call, **{name: most})
+        fraction = self.value(call, "fraction", signature)
+        if isinstance(fraction, float) and fraction < FRACTION:
+            call = _with(call, fraction=FRACTION)
+        counts = call.get("questions")  # of the tiny VLM's lessons, by family
+        if target.room == "data" and isinstance(counts, Keyed):
+            call = _put(call, "questions", _with(counts, **{str(e.key): 2 for e in counts.entries}))
+        return call
+
+    def value(self, call: Keyed, name: str, signature: Signature) -> object:
+        """What a setting is: as written, through `$name`s, or its default; None when that is no plain value."""
+        node = call.get(name)
+        for _ in range(len(self.top.entries)):
+            node = self.top.get(reference(node)) if reference(node) is not None else node
+        if node is not None:
+            return node.value if isinstance(node, Leaf) else None
+        parameter = signature.get(name)
+        try:
+            return ast.literal_eval(parameter.default) if parameter is not None and parameter.default else None
+        except ValueError:
+            return None
+
+
+def _questions(call: Keyed, target: Target) -> Keyed:
+    """A few easy questions for any data set; the same settings give the same questions, others give others."""
+    if target.attribute == "shapes":
+        return _put(_with(call, n=QUESTIONS), "families", _families(call))
+    seed = stable_seed(json.dumps(plain(call), sort_keys=True, default=str)) % 1_000_000
+    return _put(_call(call, "data.shapes", n=QUESTIONS, seed=seed), "families", _families(call))
+
+
+def _families(call: Keyed) -> Items:
+    return Items(tuple(Leaf(family, call.place) for family in EASY), call.place)
+
+
+def _on_cpu(trainer: Keyed) -> Keyed:
+    return _with(replace(trainer, entries=tuple(e for e in trainer.entries if e.key not in NOT_ON_CPU)), **ON_CPU)
+
+
+def _once_each(items: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Metrics that have become the same, as pass@4 and pass@8 have, once each; anything else as it is."""
+    kept: dict[str, Node] = {}
+    for i, item in enumerate(items):
+        target = _resolved(target_text(item) or "")
+        metric = target is not None and target.room == "metrics"
+        kept.setdefault(json.dumps(plain(item), sort_keys=True, default=str) if metric else str(i), item)
+    return tuple(kept.values())
+
+
+def _call(like: Keyed, target: str, **values: object) -> Keyed:
+    """A new call at the place of another."""
+    return _with(Keyed((Entry(TARGET, Leaf(target, like.place), like.place),), like.place), **values)
+
+
+def _with(call: Keyed, **values: str | int | float | bool) -> Keyed:
+    """The call with plain settings replaced or added."""
+    for name, value in values.items():
+        call = _put(call, name, Leaf(value, call.place))
+    return call
+
+
+def _put(call: Keyed, name: str, value: Node) -> Keyed:
+    if name not in call.written():
+        return replace(call, entries=(*call.entries, Entry(name, value, call.place)))
+    return replace(call, entries=tuple(replace(e, value=value) if e.key == name else e for e in call.entries))
+
+
+def _resolved(text: str) -> Target | None:
+    """What a target names; None for code that `--allow` opens, and for slips, which the check reports."""
+    try:
+        return resolve(text)
+    except UnknownTarget:
+        return None
+
+
+def _is_trainer(target: Target) -> bool:
+    words = target.text.split(".")
+    return words[0] == "lightning" and words[-1] == "Trainer"
+
+
+def _gives_samples(target: Target) -> bool:
+    node = definitions(target.path).get(target.attribute) if target.path is not None else None
+    return isinstance(node, ast.FunctionDef) and node.returns is not None and "Sample]" in ast.unparse(node.returns)
+
+
+def _is_shipped() -> bool:
+    root = package_root()
+    return root is not None and (root / "models" / "tiny_vlm" / "config.json").is_file()
+
+
+def _fresh(folder: Path) -> str:
+    from mmevolve.models.tiny import make_tiny  # torch, only when it is needed
+
+    return make_tiny(folder)
