@@ -82,7 +82,8 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    return code(engine("mmevolve.report.page", "write")(options.run))
+    print(engine("mmevolve.report.page", "write")(options.run))
+    return 0
 
 
 def _score(options: argparse.Namespace) -> int:

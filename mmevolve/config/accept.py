@@ -10,7 +10,7 @@ from mmevolve.config.nearest import nearest
 from mmevolve.config.rules import slip_of_rule
 from mmevolve.config.signatures import Signature
 from mmevolve.config.targets import Target
-from mmevolve.config.tree import Items, Keyed, Leaf, Node, is_partial, reference, target_text
+from mmevolve.config.tree import Items, Keyed, Leaf, Node, is_partial, reference, settings, target_text
 
 
 @dataclass(frozen=True)
@@ -101,18 +101,26 @@ def _items(kind: Type, node: Items, around: Surroundings) -> Iterator[Mismatch]:
 
 def _call(kind: Type, node: Keyed, around: Surroundings) -> Iterator[Mismatch]:
     target, signature = around.target(node), around.signature(node)
-    if target is None or kind.kind in ("callable", "instance"):
+    if target is None:
         return
-    if is_partial(node):
-        if kind.kind == "part":
-            yield Mismatch(node, describe(kind), f"{target.text} held back by _partial_")
-        elif kind.kind != "mapping":
-            yield Mismatch(node, describe(kind), f"a call held back by _partial_ ({target.text})")
+    if kind.kind == "callable":
+        if signature is not None and not signature.calls and _is_meant_to_be_called(node, signature):
+            yield Mismatch(node, "a call held back by `_partial_: true`", f"{target.text}, called at once")
+    elif is_partial(node):
+        if kind.kind != "mapping":
+            yield Mismatch(node, describe(kind), f"{target.text}, held back by _partial_")
     elif kind.kind == "part":
         if target.room and target.room != ROOMS[kind.name] and (signature is None or signature.is_class):
             yield Mismatch(node, describe(kind), target.text)
     elif target.room and signature is not None and signature.is_class and kind.kind in _PLAIN:
         yield Mismatch(node, describe(kind), f"the part {target.text}")
+
+
+def _is_meant_to_be_called(node: Keyed, signature: Signature) -> bool:
+    """Whether a call is made now and can be: a misspelt `_partial_` or a missing setting is said by itself."""
+    misspelt = any(slip_of_rule(str(entry.key)) for entry in settings(node))
+    missing = any(parameter.required and node.get(parameter.name) is None for parameter in signature.parameters)
+    return not (is_partial(node) or misspelt or missing)
 
 
 _PLAIN = ("int", "float", "str", "bool", "none", "literal", "fixed")

@@ -19,7 +19,7 @@ from mmevolve.config.source import module_file, package_files
 from mmevolve.config.targets import UnknownTarget
 from mmevolve.config.vision import OPS, may_import_vision
 
-FORMAT = 1  # raised when what is kept changes, so that old files are read anew
+FORMAT = 2  # raised when what is kept changes, so that old files are read anew
 _SECONDS = 300
 
 
@@ -68,7 +68,8 @@ def _signature(name: str, record: dict[str, object]) -> Signature | UnknownTarge
         )
         for row in rows
     )
-    return Signature(parameters, bool(record["open"]), bool(record["is_class"]), str(record["doc"]))
+    is_class, calls = bool(record["is_class"]), bool(record["calls"])
+    return Signature(parameters, bool(record["open"]), is_class, str(record["doc"]), calls=calls)
 
 
 def _folder(package: str) -> Path | None:

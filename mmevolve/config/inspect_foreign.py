@@ -62,7 +62,9 @@ def public(owner: object) -> list[str]:
 def signature(found: object) -> dict[str, object]:
     """Keywords, which of them are required, their annotations and defaults as text."""
     doc = (inspect.getdoc(found) or "").strip().splitlines()[:1]
-    base = {"keep": True, "is_class": inspect.isclass(found), "doc": doc[0] if doc else ""}
+    # A function may give anything; of a class it is known whether its objects can be called.
+    calls = not inspect.isclass(found) or any("__call__" in vars(base) for base in found.__mro__)
+    base = {"keep": True, "is_class": inspect.isclass(found), "calls": calls, "doc": doc[0] if doc else ""}
     try:
         parameters = inspect.signature(found).parameters.values()  # type: ignore[arg-type]
     except (TypeError, ValueError):

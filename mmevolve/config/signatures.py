@@ -36,6 +36,7 @@ class Signature:
         doc: the first line of its docstring.
         renamed: former names of settings.
         example: the kinds of training rows it yields or takes, when it says so.
+        calls: whether what the call gives can itself be called, as far as can be told.
     """
 
     parameters: tuple[Parameter, ...] = ()
@@ -44,6 +45,7 @@ class Signature:
     doc: str = ""
     renamed: Mapping[str, str] = field(default_factory=dict)
     example: tuple[str, ...] = ()
+    calls: bool = True
 
     def names(self) -> list[str]:
         return [parameter.name for parameter in self.parameters]
@@ -92,7 +94,9 @@ def _class(node: ast.ClassDef, path: Path, old: Mapping[str, str]) -> Signature:
             found, readable = {parameter.name: parameter for parameter in inner.parameters}, not inner.open
         elif _is_dataclass(base) or "NamedTuple" in _bases(base):
             found.update(_fields(base, base_path))
-    return Signature(tuple(found.values()), not readable, True, docline(node), old, _example(node, path))
+    bases = [base for base, _ in _lineage(node, path)]
+    calls = None in bases or any(base is not None and _member(base, "__call__") for base in bases)
+    return Signature(tuple(found.values()), not readable, True, docline(node), old, _example(node, path), calls)
 
 
 def _lineage(node: ast.ClassDef, path: Path, depth: int = 0) -> Iterator[tuple[ast.ClassDef | None, Path]]:
