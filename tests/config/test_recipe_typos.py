@@ -15,7 +15,7 @@ from mmevolve.config.signatures import Signature, own_signature
 from mmevolve.config.tree import Entry, Keyed, target_text, walk
 
 EDITS_A_KEY = 4
-KEYS_A_SHIPPED_RECIPE = 20
+KEYS_A_SHIPPED_RECIPE = 8
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
 
 
