@@ -17,8 +17,8 @@ _WORKING = re.compile(r"[\d\s+\-*/=<>().:]+(?:yes|no)?")
 def kind_of(line: str) -> StepKind:
     """Perception, reasoning or answer, by form.
 
-    A line that opens with an answer marker is the answer; bare arithmetic or a comparison is reasoning; a line of the form
-    `what : where` says what is seen; anything else is reasoning.
+    A line that opens with an answer marker is the answer; bare arithmetic or a comparison is reasoning; a line of
+    the form `what : where` says what is seen; anything else is reasoning.
     """
     if _ANSWER.match(line):
         return "answer"

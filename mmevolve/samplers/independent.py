@@ -18,7 +18,8 @@ from mmevolve.types import Sample, Trajectory
 class Independent:
     """Sample `n` attempts a question, each from its own seed.
 
-    Paper: rejection sampling's first half; Yuan et al. 2023, arXiv:2308.01825 (RFT); M-STaR, arXiv:2412.17451 (n = 16, T = 1).
+    Paper: rejection sampling's first half; Yuan et al. 2023, arXiv:2308.01825 (RFT); M-STaR,
+    arXiv:2412.17451 (n = 16, T = 1).
 
     Attributes:
         n: attempts a sample.
@@ -41,8 +42,8 @@ class Independent:
     def __call__(self, policy: VLM, samples: Sequence[Sample], *, round: int) -> Iterator[Trajectory]:
         words = template(self.prompt)
         replies = policy.generate(
-            [ask(s, words) for s in samples], n=self.n, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p,
-            max_tokens=self.max_tokens, seeds=[stable_seed(self.seed, s.id, round) for s in samples],
+            [ask(s, words) for s in samples], n=self.n, temperature=self.temperature, top_k=self.top_k,
+            top_p=self.top_p, max_tokens=self.max_tokens, seeds=[stable_seed(self.seed, s.id, round) for s in samples],
         )  # fmt: skip
         sampling = {"prompt": self.prompt, "temperature": self.temperature}
         for s, group in zip(samples, replies, strict=True):

@@ -18,7 +18,8 @@ from mmevolve.types import Sample, Trajectory
 class Rationalize:
     """Sample `n` rationales a question from a prompt that holds the answer.
 
-    Papers: STaR's rationalization, Zelikman et al. 2022, arXiv:2203.14465, Section 3.2; M-STaR's warm-up, arXiv:2412.17451.
+    Papers: STaR's rationalization, Zelikman et al. 2022, arXiv:2203.14465, Section 3.2; M-STaR's warm-up,
+    arXiv:2412.17451.
     Differs: the hint is dropped from the training row by the selector, which writes the plain prompt.
 
     Attributes:
@@ -29,7 +30,7 @@ class Rationalize:
         seed: of the draws.
 
     Raises:
-        ValueError: for a sample without a reference answer.
+        ValueError: for a sample without a reference answer, or a template that would not show it.
     """
 
     n: Annotated[int, Range(1)] = 4
@@ -40,6 +41,8 @@ class Rationalize:
 
     def __call__(self, policy: VLM, samples: Sequence[Sample], *, round: int) -> Iterator[Trajectory]:
         words = template(self.prompt)
+        if "{answer}" not in words:
+            raise ValueError(f"prompt '{self.prompt}' has no field {{answer}}: a rationale is written with it in sight")
         for s in samples:
             if s.answer is None:
                 raise ValueError(f"sample '{s.id}' has no answer to rationalize: give labelled samples to the warm-up")

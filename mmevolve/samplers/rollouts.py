@@ -38,16 +38,16 @@ class Rollouts:
         """For each (sample, steps so far), `k` whole trajectories that begin with those steps."""
         words = template(self.prompt)
         starts = ["".join(f"{step}\n" for step in steps) for _, steps in prefixes]
+        seeds = [stable_seed(self.seed, "rollout", s.id, start) for (s, _), start in zip(prefixes, starts, strict=True)]
         replies = policy.generate(
             [ask(s, words) for s, _ in prefixes], n=self.k, temperature=self.temperature, max_tokens=self.max_tokens,
-            seeds=[stable_seed(self.seed, "rollout", s.id, start) for (s, _), start in zip(prefixes, starts, strict=True)],
-            prefixes=starts,
+            seeds=seeds, prefixes=starts,
         )  # fmt: skip
         sampling = {"prompt": self.prompt, "temperature": self.temperature}
         return [
             [
-                attempt(s, reply, id=f"{s.id}/rollout/{i}", round=0, sampling=sampling, before=start)
+                attempt(s, reply, id=f"{s.id}/rollout-{seed:x}/{i}", round=0, sampling=sampling, before=start)
                 for i, reply in enumerate(group)
             ]
-            for (s, _), start, group in zip(prefixes, starts, replies, strict=True)
+            for (s, _), start, seed, group in zip(prefixes, starts, seeds, replies, strict=True)
         ]
