@@ -99,13 +99,15 @@ def _short(content: str) -> str:
 
 def _free(text: str) -> str | None:
     """What a text without options and without a statement says, if it is short or says a yes, a no or a number."""
-    if "\n" not in text and len(text.split()) <= _SHORT_WORDS:
+    words = text.split()
+    if len(words) > 1 and (opens := yes_no.opening(text)):
+        return opens
+    if "\n" not in text and len(words) <= _SHORT_WORDS:
         said = _SUBJECT.sub("", text)
         return _clean(said) or None
     lines = text.split("\n")
     return (
-        yes_no.opening(text)
-        or yes_no.opening(lines[-1])
+        yes_no.opening(lines[-1])
         or numbers.last_stated(lines[-1])
         or numbers.last_stated(text)
         or numbers.last_number(text)

@@ -124,7 +124,7 @@ class _Parser:
         while self.peek() == "!":
             self.at += 1
             base = _factorial(base)
-        if self.peek() == "^" or (self.peek() == "**" and not self.official):
+        while self.peek() == "^" or (self.peek() == "**" and not self.official):
             self.at += 1
             if self.official:
                 base = _raise(base, self.argument(depth + 1))

@@ -3,6 +3,7 @@ r"""Explicit statements of an answer: `answer : X`, `the answer is X`, `\boxed{X
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 
 # every repeat of spaces is bounded, so that a page of spaces costs no more than a page
@@ -19,6 +20,7 @@ _PHRASE = re.compile(
 )
 _TAG = re.compile(r"<answer>", re.IGNORECASE)
 _HASHES = re.compile(r"(?:^|\n)[ \t]{0,4}####[ \t]{0,4}")
+_READ = 40  # statements of one kind that are read; of more, the last
 _BOX = "boxed{"
 _STOP = re.compile(r"\n|<|[.!?](?=\s|$)(?<![A-Z]\.M\.)|[。]")
 
@@ -41,10 +43,11 @@ class Statement:
 
 
 def statements(text: str) -> list[Statement]:
-    """Every explicit statement of an answer, in reading order; those without content are left out."""
+    """The last explicit statements of an answer, in reading order; those without content are left out."""
     found = [_boxed(text, at) for at in _boxes(text)]
     for pattern in (_LINE, _PHRASE, _TAG, _HASHES):
-        found += [_after(text, match.start(), match.end()) for match in pattern.finditer(text)]
+        matches = deque(pattern.finditer(text), maxlen=_READ)
+        found += [_after(text, match.start(), match.end()) for match in matches]
     return sorted((s for s in found if s and s.content), key=lambda s: s.start)
 
 
