@@ -14,6 +14,8 @@ from mmevolve.types import Critique, Sample, Trajectory
 class RolloutValue:
     """Soft Monte-Carlo value of every prefix of an attempt; the last step's value is the verifier's verdict.
 
+    No value where the verifier could not judge the attempt, or a completion of one of its prefixes.
+
     Paper: Wang et al. 2024, "Math-Shepherd", arXiv:2312.08935, Eq. 3 (soft estimation); its hard estimation (Eq. 2) is
     `value > 0`, taken by the selector.
     Differs: prefixes that several attempts share are rolled out once.
@@ -31,15 +33,17 @@ class RolloutValue:
     name: str = "value"
 
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
+        own = {c.trajectory_id: c for c in self.verifier(items)}
         wanted: dict[tuple[str, tuple[str, ...]], Sample] = {}
         for sample, trajectory in items:
+            if own[trajectory.id].score is None:
+                continue
             texts = tuple(s.text for s in trajectory.steps)
             for k in range(1, len(texts)):
                 wanted.setdefault((sample.id, texts[:k]), sample)
         prefixes = list(wanted)
         ends = self.rollouts(self.policy, [(wanted[p], p[1]) for p in prefixes]) if prefixes else []
         value = {p: self._share(wanted[p], group) for p, group in zip(prefixes, ends, strict=True)}
-        own = {c.trajectory_id: c for c in self.verifier(items)}
         for sample, trajectory in items:
             verdict = own[trajectory.id]
             if verdict.score is None:
@@ -47,9 +51,13 @@ class RolloutValue:
                 continue
             texts = tuple(s.text for s in trajectory.steps)
             values = tuple(value[sample.id, texts[:k]] for k in range(1, len(texts)))
+            if None in values:
+                error = f"the verifier could not judge every completion after step {values.index(None) + 1}"
+                yield Critique(trajectory.id, self.name, None, error=error)
+                continue
             steps = (*values, verdict.score) if texts else ()
             yield Critique(trajectory.id, self.name, min(steps, default=verdict.score), steps)
 
-    def _share(self, sample: Sample, group: Sequence[Trajectory]) -> float:
-        verdicts = list(self.verifier([(sample, t) for t in group]))
-        return sum(v.score or 0.0 for v in verdicts) / len(verdicts)
+    def _share(self, sample: Sample, group: Sequence[Trajectory]) -> float | None:
+        scores = [v.score for v in self.verifier([(sample, t) for t in group])]
+        return None if None in scores else sum(scores) / len(scores)

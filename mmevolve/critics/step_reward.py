@@ -30,6 +30,9 @@ class StepReward:
         name: the column other parts refer to.
         fold: min, last, mean or product of the step scores.
         prompt: the prompt template under which the attempts are read.
+
+    Raises:
+        ValueError: when the model does not give one number a step.
     """
 
     model: Any
@@ -41,6 +44,11 @@ class StepReward:
         words = template(self.prompt)
         scores = self.model.score_steps([ask(s, words) for s, _ in items], [t.text for _, t in items])
         for (_, trajectory), steps in zip(items, scores, strict=True):
+            if len(steps) != len(trajectory.steps) or any(math.isnan(s) for s in steps):
+                raise ValueError(
+                    f"trajectory '{trajectory.id}': step scores {steps} for {len(trajectory.steps)} steps "
+                    f"(critic '{self.name}'), expected one number each"
+                )
             if not steps:
                 yield Critique(trajectory.id, self.name, None, sees_image=True, error="the attempt has no steps")
                 continue

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from mmevolve.prompts import template
 from mmevolve.text import ask
-from mmevolve.types import Group, Labelled
+from mmevolve.types import Group, Labelled, Trajectory
 
 
 @dataclass(frozen=True)
 class StepLabels:
     """One row an attempt, one label a step.
 
-    Paper: Wang et al. 2024, "Math-Shepherd", arXiv:2312.08935: hard label 1 when any rollout succeeds (Eq. 2), soft label
-    the share that succeed (Eq. 3).
+    Paper: Wang et al. 2024, "Math-Shepherd", arXiv:2312.08935: hard label 1 when any rollout succeeds (Eq. 2), soft
+    label the share that succeed (Eq. 3).
 
     Attributes:
         critic: whose step scores are the labels.
         kind: `soft` keeps them, `hard` makes any score above 0 a 1.
         dedup: keep one of several attempts with the same text.
         prompt: prompt template of the rows.
+
+    Raises:
+        KeyError: when the critic said nothing about a group.
+        ValueError: when an attempt has not one score a step, or a soft label is not a probability.
     """
 
     example: ClassVar[type[Labelled]] = Labelled
@@ -33,6 +38,7 @@ class StepLabels:
 
     def __call__(self, groups: Iterable[Group]) -> Iterator[Labelled]:
         for group in groups:
+            group.scores(self.critic)  # a critic that is not there is an error, not an empty round
             said = group.by(self.critic)
             seen: set[str] = set()
             for trajectory in group.trajectories:
@@ -40,6 +46,16 @@ class StepLabels:
                 if critique is None or not critique.step_scores or (self.dedup and trajectory.text in seen):
                     continue
                 seen.add(trajectory.text)
-                scores = critique.step_scores
-                labels = tuple(float(v > 0) for v in scores) if self.kind == "hard" else scores
+                labels = self._labels(trajectory, critique.step_scores)
                 yield Labelled(ask(group.sample, template(self.prompt)), trajectory.text, labels, source=trajectory.id)
+
+    def _labels(self, trajectory: Trajectory, scores: tuple[float, ...]) -> tuple[float, ...]:
+        """One label a step; NaN stays NaN, a step without a label."""
+        about = f"trajectory '{trajectory.id}' (critic '{self.critic}')"
+        if len(scores) != len(trajectory.steps):
+            raise ValueError(f"{about}: {len(scores)} step scores for {len(trajectory.steps)} steps")
+        if self.kind == "hard":
+            return tuple(s if math.isnan(s) else float(s > 0) for s in scores)
+        if any(s < 0 or s > 1 for s in scores):
+            raise ValueError(f"{about}: soft labels {scores}, expected shares from 0 to 1; for others take kind: hard")
+        return scores
