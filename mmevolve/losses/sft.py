@@ -13,8 +13,8 @@ from mmevolve.types import Demonstration
 class SFT:
     """Weighted mean negative log-likelihood of completion tokens.
 
-    loss = -sum_b w_b sum_t m_bt logp_bt / sum_b w_b sum_t m_bt: every token counts alike, so a long rationale weighs more
-    than a short one, as in the usual causal-LM loss.
+    loss = -sum_b w_b sum_t m_bt logp_bt / sum_b w_b sum_t m_bt: every token counts alike, so a long rationale
+    weighs more than a short one, as in the usual causal-LM loss.
     """
 
     example: ClassVar[type[Demonstration]] = Demonstration

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from mmevolve.config.ranges import Range
+from mmevolve.metrics.mean import mean
 from mmevolve.types import Group
 
 
@@ -24,10 +27,11 @@ class Accuracy:
     name: str = "accuracy"
 
     def __call__(self, groups: Sequence[Group]) -> dict[str, float]:
-        shares = [share_right(g, self.critic) for g in groups]
-        attempts = [t for g in groups for t in g.trajectories]
-        unparsed = sum(t.answer is None for t in attempts) / max(1, len(attempts))
-        return {self.name: sum(shares) / max(1, len(shares)), f"{self.name}_unparsed": unparsed}
+        unparsed = [t.answer is None for g in groups for t in g.trajectories]
+        return {
+            self.name: mean([share_right(g, self.critic) for g in groups]),
+            f"{self.name}_unparsed": mean(unparsed),
+        }
 
 
 @dataclass(frozen=True)
@@ -45,17 +49,17 @@ class PassAtK:
         ValueError: when a sample has fewer than k attempts.
     """
 
-    k: int = 8
+    k: Annotated[int, Range(1)] = 8
     critic: str = "answer"
 
     def __call__(self, groups: Sequence[Group]) -> dict[str, float]:
-        total = 0.0
+        chances = []
         for group in groups:
             n, c = len(group.trajectories), round(share_right(group, self.critic) * len(group.trajectories))
             if n < self.k:
                 raise ValueError(f"pass@{self.k} needs {self.k} attempts, sample '{group.sample.id}' has {n}")
-            total += 1.0 - math.comb(n - c, self.k) / math.comb(n, self.k)
-        return {f"pass@{self.k}": total / max(1, len(groups))}
+            chances.append(1.0 - math.comb(n - c, self.k) / math.comb(n, self.k))
+        return {f"pass@{self.k}": mean(chances)}
 
 
 def share_right(group: Group, critic: str) -> float:

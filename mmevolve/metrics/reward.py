@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from mmevolve.config.ranges import Range
+from mmevolve.metrics.mean import mean
 from mmevolve.types import Group
 
 
 @dataclass(frozen=True)
 class RewardPassAtK:
     """Share of samples with a right answer among the k attempts that a critic ranks highest (reward-pass@k).
+
+    Ties by sampling order; an attempt that the critic did not rank is not among them.
 
     Paper: M-STaR, arXiv:2412.17451 (Reward-Pass@2).
 
@@ -20,24 +26,24 @@ class RewardPassAtK:
         critic: the verifier.
     """
 
-    k: int = 2
+    k: Annotated[int, Range(1)] = 2
     rank_by: str = "prm"
     critic: str = "answer"
 
     def __call__(self, groups: Sequence[Group]) -> dict[str, float]:
-        hits = 0
+        hits = []
         for group in groups:
-            ranked = sorted(
-                zip(group.scores(self.rank_by), group.scores(self.critic), strict=True),
-                key=lambda pair: -(pair[0] if pair[0] is not None else float("-inf")),
-            )
-            hits += any(right is not None and right > 0 for _, right in ranked[: self.k])
-        return {f"reward_pass@{self.k}": hits / max(1, len(groups))}
+            scored = zip(group.scores(self.rank_by), group.scores(self.critic), strict=True)
+            ranked = sorted(((rank, right) for rank, right in scored if rank is not None), key=lambda pair: -pair[0])
+            hits.append(any(right is not None and right > 0 for _, right in ranked[: self.k]))
+        return {f"reward_pass@{self.k}": mean(hits)}
 
 
 @dataclass(frozen=True)
 class RightAnswerWrongStep:
     """Of the attempts with a right answer, the share that the oracle does not pass: right for a wrong reason.
+
+    NaN when no answer is right.
 
     Attributes:
         critic: the verifier.
@@ -48,13 +54,12 @@ class RightAnswerWrongStep:
     oracle: str = "oracle"
 
     def __call__(self, groups: Sequence[Group]) -> dict[str, float]:
-        right = wrong_step = 0
+        unsound = []
         for group in groups:
             for answer, steps in zip(group.scores(self.critic), group.scores(self.oracle), strict=True):
                 if answer is not None and answer > 0:
-                    right += 1
-                    wrong_step += steps is None or steps <= 0
-        return {"right_answer_wrong_step": wrong_step / max(1, right)}
+                    unsound.append(steps is None or steps <= 0)
+        return {"right_answer_wrong_step": mean(unsound)}
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,14 @@ class StepAUROC:
 
 
 def auroc(pairs: Sequence[tuple[float, bool]]) -> float:
-    """Area under the ROC curve of (score, is positive) pairs; NaN when one class is missing."""
+    """Area under the ROC curve of (score, is positive) pairs; NaN when one class is missing.
+
+    Raises:
+        ValueError: when a score is not a number, as it has no rank.
+    """
+    unranked = sum(math.isnan(score) for score, _ in pairs)
+    if unranked:
+        raise ValueError(f"{unranked} of {len(pairs)} step scores are NaN: they have no rank")
     positives = sum(good for _, good in pairs)
     negatives = len(pairs) - positives
     if not positives or not negatives:
