@@ -3,11 +3,12 @@
     runs/<name>/<loop>/round=003/trajectories.parquet   one table a stage and round
                                 /trajectories.parts/    its finished units while it is being made
                                 /checkpoint/            what training left
-    runs/<name>/images/<sha-256>                        each image once
+    runs/<name>/images/<sha-256>.<format>               each image once
 
-A table is written aside and renamed, so a kill leaves it whole or absent; a long stage is made of units, so a kill loses
-at most the unit in flight. Each table carries a description of the settings and inputs that made it. When they have
-changed since, the store refuses and names the setting.
+A table is written aside and renamed, so a kill leaves it whole or absent; a long stage is made of units, so a kill
+loses at most the unit in flight. Each table carries a description of the settings and inputs that made it. When they
+have changed since, the store refuses and names the setting. Data pages and headers carry checksums, so a damaged table
+is noticed when it is read.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import inspect
 import json
 import os
-import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,10 @@ from mmevolve.types import from_row, to_row
 
 KEY = b"mmevolve.key"
 CLASS = b"mmevolve.class"
+SHAPE = b"mmevolve.shape"
+CHECK = b"mmevolve.check"
+REFS = ("images", "prompt", "rejected_prompt")  # columns that name image files
+FORMATS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"GIF8": "gif", b"BM": "bmp", b"II*\0": "tif", b"MM\0*": "tif"}
 
 
 class StoreError(RuntimeError):
@@ -93,9 +99,10 @@ class RunStore:
             StoreError: when the table on disk was made with other settings or inputs.
         """
         path = self.round_folder(round) / f"{table}.parquet"
-        key = describe([verb, args, {k: v for k, v in kwargs.items() if k != "round"}])
+        key = describe(_call(verb, args, kwargs))
         if path.exists():
             self._same(path, key)
+            shutil.rmtree(path.with_suffix(".parts"), ignore_errors=True)  # left by a kill between two file operations
             return self.read(path)
         self.console.begin(f"{self.stage_name} {path.parent.name} {table}")
         made = verb(*args, **kwargs)
@@ -125,18 +132,17 @@ class RunStore:
         Raises:
             StoreError: when the disk is full or the folder cannot be written; finished tables are untouched.
         """
-        rows = [self.keep_images(r) for r in rows]
-        kind = type(rows[0]).__name__ if rows else "nothing"
-        flat = [self._portable(dict(r) if isinstance(r, Mapping) else to_row(r)) for r in rows]
-        table = pa.Table.from_pylist(flat) if flat else pa.table({})
-        table = table.replace_schema_metadata({KEY: json.dumps(key, sort_keys=True), CLASS: kind})
         aside = path.with_name(path.name + ".tmp")
         try:
+            table = self._table([self.keep_images(r) for r in rows], key)
             path.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(table, aside, compression="zstd")
+            pq.write_table(
+                table, aside, compression="zstd", write_page_checksum=True, write_statistics=False, store_schema=False
+            )
             os.replace(aside, path)
         except OSError as error:
-            aside.unlink(missing_ok=True)
+            if aside.exists():
+                aside.unlink()
             raise StoreError(
                 f"cannot write {path}: {error.strerror or error}; finished tables are whole, "
                 "make room and run the same command again"
@@ -149,13 +155,23 @@ class RunStore:
             StoreError: when the file is damaged.
         """
         try:
-            table = pq.read_table(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise StoreError(f"{path} is damaged ({error}); delete it and run again to make it anew") from error
-        kind = table.schema.metadata[CLASS].decode()
-        rows = table.to_pylist()
+            table = pq.read_table(path, page_checksum_verification=True)
+            kind = _checked(table.schema)[CLASS].decode()
+            if _shape(table) != table.schema.metadata[SHAPE]:
+                raise ValueError("its rows or columns are not those that were written")
+            rows = table.to_pylist()
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise damaged(path, error) from error
         cls = getattr(types, kind, None)
         return rows if cls is None else [from_row(cls, self._portable(row, back=True)) for row in rows]
+
+    def _table(self, rows: Sequence[Any], key: Any) -> pa.Table:
+        flat = [self._portable(dict(r) if isinstance(r, Mapping) else to_row(r)) for r in rows]
+        names = dict.fromkeys(name for row in flat for name in row)
+        table = pa.table({name: pa.array([row.get(name) for row in flat]) for name in names})
+        kind = type(rows[0]).__name__ if rows else "nothing"
+        said = {KEY: json.dumps(key, sort_keys=True).encode(), CLASS: kind.encode(), SHAPE: _shape(table)}
+        return table.replace_schema_metadata({**said, CHECK: _checksum(said)})
 
     def table(self, round: int | str, name: str) -> list[Any]:
         """Rows of a finished table of this stage; an empty list when it was not made."""
@@ -164,50 +180,87 @@ class RunStore:
 
     def keep_images(self, row: Any) -> Any:
         """Put image bytes into the run's image folder, once each, and refer to the file instead."""
-        if isinstance(row, types.Sample):
-            return dataclasses.replace(row, images=tuple(self._image(r) for r in row.images))
-        for name in ("prompt", "rejected_prompt"):
-            if getattr(row, name, None):
-                chat = tuple(
-                    {
-                        **m,
-                        "content": tuple(
-                            {**p, "image": self._image(p["image"])} if "image" in p else p for p in m["content"]
-                        ),
-                    }
-                    for m in getattr(row, name)
-                )
-                row = dataclasses.replace(row, **{name: chat})
-        return row
+        return row if isinstance(row, Mapping) else _with_images(row, self._image)
 
     def _image(self, ref: str | bytes) -> str:
         if isinstance(ref, str):
             return ref
-        path = Path(self.path) / "images" / f"{hashlib.sha256(ref).hexdigest()}.png"
+        path = Path(self.path) / "images" / f"{hashlib.sha256(ref).hexdigest()}.{image_format(ref)}"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_suffix(f".{os.getpid()}.tmp")
+            aside = path.with_suffix(".tmp")
             aside.write_bytes(ref)
             os.replace(aside, path)
         return str(path)
 
     def _portable(self, row: dict[str, Any], *, back: bool = False) -> dict[str, Any]:
         """Image paths as seen from the run folder, so that a run can be moved and two runs compared byte for byte."""
-        here, there = f'"{self.path}/images/', '"@images/'
-        old, new = (there, here) if back else (here, there)
-        return {k: v.replace(old, new) if isinstance(v, str) else v for k, v in row.items()}
+        folder = json.dumps(str(Path(self.path) / "images"), ensure_ascii=False)[:-1] + "/"
+        old, new = ('"@images/', folder) if back else (folder, '"@images/')
+        return {k: v.replace(old, new) if k in REFS and isinstance(v, str) else v for k, v in row.items()}
 
     def _same(self, path: Path, key: Any) -> None:
         try:
-            written = json.loads(pq.read_schema(path).metadata[KEY])
-        except (pa.ArrowInvalid, OSError) as error:
-            raise StoreError(f"{path} is damaged ({error}); delete it and run again to make it anew") from error
+            written = json.loads(_checked(pq.read_schema(path))[KEY])
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise damaged(path, error) from error
         change = difference(written, json.loads(json.dumps(key)))
         if change:
             raise StoreError(
                 f"{path} was made with other settings: {change}; use a new run folder, or delete this table and "
                 "what was made from it"
             )
+
+
+def damaged(path: Path, error: Exception) -> StoreError:
+    """What to say of a table that cannot be read."""
+    return StoreError(f"{path} is damaged ({error}); delete it and run again to make it anew")
+
+
+def image_format(image: bytes) -> str:
+    """File ending of an encoded image, by its first bytes; `img` for those that are not known here."""
+    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
+        return "webp"
+    return next((ending for start, ending in FORMATS.items() if image.startswith(start)), "img")
+
+
+def _checked(schema: pa.Schema) -> dict[bytes, bytes]:
+    """A table's own words about itself, in good order.
+
+    Raises:
+        ValueError: when they are not as they were written.
+    """
+    said = schema.metadata or {}
+    if CHECK not in said or _checksum({k: said.get(k, b"") for k in (KEY, CLASS, SHAPE)}) != said[CHECK]:
+        raise ValueError("its header is not as it was written")
+    return said
+
+
+def _checksum(said: Mapping[bytes, bytes]) -> bytes:
+    return b"%08x" % zlib.crc32(b"\x1f".join(said[k] for k in (KEY, CLASS, SHAPE)))
+
+
+def _shape(table: pa.Table) -> bytes:
+    columns = {field.name: str(field.type).replace("<item:", "<element:") for field in table.schema}
+    return json.dumps([table.num_rows, columns]).encode()
+
+
+def _call(verb: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """A verb and what it is given, by parameter; the round is the table's place, not its content."""
+    given = inspect.signature(verb).bind(*args, **kwargs).arguments
+    return {"verb": verb, **{k: v for k, v in given.items() if k != "round"}}
+
+
+def kept_rows(*, store: RunStore, loop: str, round: int = 0) -> list[Any]:
+    """Training rows that a finished round of a loop selected.
+
+    Raises:
+        StoreError: when that round has none.
+    """
+    rows = store.stage(loop).table(round, "examples")
+    if not rows:
+        raise StoreError(f"{store.path} has no rows of loop '{loop}', round {round}: run that loop first")
+    return rows
 
 
 def describe(value: Any) -> Any:
@@ -259,15 +312,37 @@ def difference(old: Any, new: Any, place: str = "") -> str:
 
 
 def _digest(rows: Sequence[Any]) -> str:
-    """Of rows as they are stored, with images by their file name: the same wherever the run lies."""
+    """Of rows as they are stored, with stored images by their content: the same wherever the run lies."""
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(re.sub(r"'[^']*/images/", "'", repr(_bare(row))).encode())
+        digest.update(json.dumps(to_row(_with_images(row, _image_name)), sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 
-def _bare(row: Any) -> Any:
-    return dataclasses.replace(row, images=()) if isinstance(row, types.Sample) else row
+def _image_name(ref: str | bytes) -> str:
+    """SHA-256 of an image that is held in memory or in a run's folder; any other path as it is."""
+    if isinstance(ref, bytes):
+        return hashlib.sha256(ref).hexdigest()
+    path = Path(ref)
+    return path.stem if path.parent.name == "images" and len(path.stem) == 64 else ref
+
+
+def _with_images(row: Any, change: Callable[[str | bytes], str]) -> Any:
+    """A noun with every image reference in it replaced."""
+    if isinstance(row, types.Sample):
+        return dataclasses.replace(row, images=tuple(change(r) for r in row.images))
+    if isinstance(row, types.Group):
+        return dataclasses.replace(row, sample=_with_images(row.sample, change))
+    chats = {name: getattr(row, name) for name in ("prompt", "rejected_prompt") if getattr(row, name, None)}
+    changed = {name: _chat_with(chat, change) for name, chat in chats.items()}
+    return dataclasses.replace(row, **changed) if changed else row
+
+
+def _chat_with(chat: types.Chat, change: Callable[[str | bytes], str]) -> types.Chat:
+    return tuple(
+        {**m, "content": tuple({**p, "image": change(p["image"])} if "image" in p else p for p in m["content"])}
+        for m in chat
+    )
 
 
 def _name(thing: Any) -> str:

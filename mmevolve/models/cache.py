@@ -1,10 +1,12 @@
-"""A key/value cache layer with room to grow.
+"""What a model remembers of a prompt: a key/value cache with room to grow, and where positions are kept.
 
 The stock dynamic layer concatenates at every token, which copies the whole cache each time; this one writes into spare
 room and copies only when that is used up. Values and shapes are the same.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
@@ -56,3 +58,29 @@ def make_roomy(cache: Cache) -> Cache:
     """Swap every plain dynamic layer for a roomy one, in place; other kinds (sliding, linear) stay as they are."""
     cache.layers = [RoomyLayer(layer) if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
+
+
+def rope_modules(model: Any) -> list[Any]:
+    """Modules of multimodal rotary models that keep a position offset a row (`rope_deltas`); empty for other models."""
+    return [module for module in model.modules() if "rope_deltas" in vars(module)]
+
+
+def prompt_positions(ropes: list[Any], inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """`position_ids` that do not count padding; nothing where the model lays images out by itself."""
+    forget_positions(ropes)
+    if ropes and "image_grid_thw" in inputs:
+        return {}
+    return {"position_ids": (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)}
+
+
+def position_offsets(ropes: list[Any], mask: torch.Tensor) -> torch.Tensor:
+    """(B, 1) how far each row's next position is from its number of tokens: images take fewer positions than tokens."""
+    known = [module.rope_deltas for module in ropes if module.rope_deltas is not None]
+    forget_positions(ropes)  # they belong to this batch's rows and must not reach the next one
+    return known[0].to(mask) if known else mask.new_zeros(len(mask), 1)
+
+
+def forget_positions(ropes: list[Any]) -> None:
+    """Drop the offsets that the last batch left on the model."""
+    for module in ropes:
+        module.rope_deltas = None

@@ -7,13 +7,14 @@ tokens are equal (tests/models/test_decode.py).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from mmevolve.models.cache import make_roomy
+from mmevolve.models.cache import make_roomy, position_offsets, prompt_positions, rope_modules
 from mmevolve.models.draw import draw, row_keys
 
 COMPACT_BELOW = 0.8  # live share of the rows at which finished ones are dropped from the cache
@@ -63,18 +64,20 @@ def decode(
 
     Returns:
         P * n replies.
+
+    Raises:
+        FloatingPointError: when the model's logits are not numbers.
     """
-    ropes = [m for m in model.modules() if hasattr(m, "rope_deltas")]
+    ropes = rope_modules(model)
     mask = inputs["attention_mask"]
-    positions = {} if ropes else {"position_ids": (mask.cumsum(-1) - 1).clamp(min=0)}
-    out = model(**inputs, **positions, use_cache=True, logits_to_keep=1)
+    out = model(**inputs, **prompt_positions(ropes, inputs), use_cache=True, logits_to_keep=1)
+    offset = position_offsets(ropes, mask)
     cache = make_roomy(out.past_key_values)
     logits = out.logits[:, -1].float()
     keys = row_keys(seeds, knobs.n)
     if knobs.n > 1:
         cache.batch_repeat_interleave(knobs.n)
-        logits, mask = logits.repeat_interleave(knobs.n, 0), mask.repeat_interleave(knobs.n, 0)
-        _each_rope(ropes, lambda d: d.repeat_interleave(knobs.n, 0))
+        logits, mask, offset = (x.repeat_interleave(knobs.n, 0) for x in (logits, mask, offset))
     replies = [Drawn([], []) for _ in range(len(keys))]
     rows = np.arange(len(keys))  # which reply each live row of the batch is
     live = np.ones(len(keys), dtype=bool)
@@ -86,6 +89,8 @@ def decode(
         for row, (token, logprob) in enumerate(zip(ids.tolist(), said, strict=True)):
             if not live[row]:
                 continue
+            if math.isnan(logprob):
+                raise FloatingPointError("the policy's logits are not numbers: its weights have diverged")
             reply = replies[rows[row]]
             reply.ids.append(token)
             reply.logprobs.append(logprob)
@@ -96,18 +101,11 @@ def decode(
         if live.mean() < COMPACT_BELOW:
             keep = torch.from_numpy(np.flatnonzero(live)).to(ids.device)
             cache.batch_select_indices(keep)
-            _each_rope(ropes, lambda d, keep=keep: d[keep])
-            ids, mask, rows, live = ids[keep], mask[keep], rows[live], live[live]
+            ids, mask, offset, rows, live = ids[keep], mask[keep], offset[keep], rows[live], live[live]
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], -1)
-        where = {} if ropes else {"position_ids": mask.sum(-1, keepdim=True) - 1}
-        out = model(input_ids=ids[:, None], attention_mask=mask, past_key_values=cache, use_cache=True, **where)
+        at = mask.sum(-1, keepdim=True) - 1 + offset
+        out = model(
+            input_ids=ids[:, None], attention_mask=mask, position_ids=at, past_key_values=cache, use_cache=True
+        )
         logits = out.logits[:, -1].float()
-    _each_rope(ropes, lambda d: None)  # stale offsets must not leak into the next forward pass
     return replies
-
-
-def _each_rope(modules: list[Any], change: Any) -> None:
-    """Multimodal rotary models keep a per-row position offset on the module; it follows the rows."""
-    for module in modules:
-        if module.rope_deltas is not None:
-            module.rope_deltas = change(module.rope_deltas)

@@ -1,7 +1,7 @@
 """Draw tokens so that a sample depends on its own seed alone.
 
-Token t of reply j to a prompt with seed s is found by inverting the cumulative distribution at a uniform number that is a
-pure function of (s, j, t): batch size, order, padding and worker count do not enter.
+Token t of reply j to a prompt with seed s is found by inverting the cumulative distribution at a uniform number that is
+a pure function of (s, j, t): batch size, order, padding and worker count do not enter.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def truncate(logits: torch.Tensor, top_k: int, top_p: float) -> torch.Tensor:
     if top_p < 1.0:
         ordered, index = logits.sort(dim=-1, descending=True)
         before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
-        ordered = ordered.masked_fill(before >= top_p, -torch.inf)
+        beyond = before >= top_p
+        beyond[:, 0] = False  # the likeliest token always stays
+        ordered = ordered.masked_fill(beyond, -torch.inf)
         logits = torch.full_like(logits, -torch.inf).scatter(-1, index, ordered)
     return logits
 

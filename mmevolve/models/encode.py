@@ -17,7 +17,7 @@ from mmevolve.data.images import image_digest, open_image
 from mmevolve.text import images_of
 from mmevolve.types import Chat
 
-KEPT_PROMPTS = 8192
+KEPT_BYTES = 256 * 2**20  # of image tensors; prompts beyond it are encoded again when they come back
 PER_TOKEN = ("mm_token_type_ids", "token_type_ids")
 
 
@@ -45,13 +45,24 @@ class Row:
 
 
 class Encoder:
-    """Turns chats into `Encoded` prompts with one processor; remembers the last few thousand."""
+    """Turns chats into `Encoded` prompts with one processor; remembers those it used last.
+
+    Attributes:
+        end: id of the token that the chat template puts after an assistant's text.
+        calls: how often the processor was called.
+    """
 
     def __init__(self, processor: Any):
         self.processor = processor
         self.tokenizer = processor.tokenizer
+        self.end = end_of_turn(processor)
         self.calls = 0
         self._kept: OrderedDict[str, Encoded] = OrderedDict()
+        self._bytes = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another process: all but the remembered prompts."""
+        return {**self.__dict__, "_kept": OrderedDict(), "_bytes": 0}
 
     def prompt(self, chat: Chat) -> Encoded:
         """Encode a chat up to and including the cue for the assistant's turn."""
@@ -61,21 +72,31 @@ class Encoder:
             return self._kept[key]
         images = [open_image(ref) for ref in images_of(chat)]
         text = self.processor.apply_chat_template([_bare(m) for m in chat], add_generation_prompt=True)
-        out = self.processor(text=[text], images=images or None, return_tensors="pt", add_special_tokens=False)
+        bos = self.tokenizer.bos_token
+        begun = bos is not None and text.startswith(bos)  # else the tokenizer adds its own, as transformers has it
+        out = self.processor(text=[text], images=images or None, return_tensors="pt", add_special_tokens=not begun)
         self.calls += 1
         ids = tuple(out.pop("input_ids")[0].tolist())
         out.pop("attention_mask", None)
         per_token = {k: tuple(out.pop(k)[0].tolist()) for k in PER_TOKEN if k in out}
         encoded = Encoded(ids, per_token, {k: v for k, v in out.items() if isinstance(v, torch.Tensor)})
         self._kept[key] = encoded
-        if len(self._kept) > KEPT_PROMPTS:
-            self._kept.popitem(last=False)
+        self._bytes += _size(encoded)
+        while self._bytes > KEPT_BYTES and len(self._kept) > 1:
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
         return encoded
 
     def completion(self, text: str, *, end: bool = True) -> tuple[int, ...]:
         """Token ids of an assistant's text, with the end-of-turn token unless it is a prefix to be continued."""
         ids = tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else ()
-        return (*ids, self.tokenizer.eos_token_id) if end else ids
+        return (*ids, self.end) if end else ids
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Character span of `text` that each token of its completion stands for; the end token has none."""
+        return [
+            tuple(s)
+            for s in self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        ]
 
 
 def collate(rows: list[Row], *, pad: int, device: torch.device, side: str) -> dict[str, torch.Tensor]:
@@ -84,18 +105,49 @@ def collate(rows: list[Row], *, pad: int, device: torch.device, side: str) -> di
     width = max(lengths)
     ids = torch.full((len(rows), width), pad)
     mask = torch.zeros((len(rows), width), dtype=torch.long)
-    extras = {k: torch.zeros((len(rows), width), dtype=torch.long) for k in rows[0].prompt.per_token}
+    names = {k for r in rows for k in r.prompt.per_token}
+    extras = {k: torch.zeros((len(rows), width), dtype=torch.long) for k in names}
     for i, (row, length) in enumerate(zip(rows, lengths, strict=True)):
         start = width - length if side == "left" else 0
         ids[i, start : start + length] = torch.tensor((*row.prompt.ids, *row.completion))
         mask[i, start : start + length] = 1
         for name, values in extras.items():
-            per_token = row.prompt.per_token[name]
+            per_token = row.prompt.per_token.get(name, ())
             values[i, start : start + len(per_token)] = torch.tensor(per_token)
     batch = {"input_ids": ids, "attention_mask": mask, **extras}
     for name in {k for r in rows for k in r.prompt.per_image}:
-        batch[name] = torch.cat([r.prompt.per_image[name] for r in rows if name in r.prompt.per_image])
+        batch[name] = stack([r.prompt.per_image[name] for r in rows if name in r.prompt.per_image])
     return {k: v.to(device) for k, v in batch.items()}
+
+
+def stack(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """Concatenate on the first dimension; where images have different numbers of tiles, zeros fill the later ones.
+
+    Zero tiles are what the processors themselves pad with, and what the models leave out.
+    """
+    if len({t.shape[1:] for t in tensors}) > 1:
+        shape = [max(sizes) for sizes in zip(*(t.shape[1:] for t in tensors), strict=True)]
+        tensors = [_grown(t, shape) for t in tensors]
+    return torch.cat(tensors)
+
+
+def end_of_turn(processor: Any) -> int:
+    """Id of the special token that the chat template puts after an assistant's text, else the tokenizer's end token."""
+    tokenizer = processor.tokenizer
+    turns = [{"role": r, "content": [{"type": "text", "text": t}]} for r, t in (("user", "a"), ("assistant", "reply"))]
+    after = processor.apply_chat_template(turns).rpartition("reply")[2]
+    ids = tokenizer(after, add_special_tokens=False)["input_ids"] if after else []
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return ids[0] if ids and ids[0] in special else tokenizer.eos_token_id
+
+
+def _grown(tensor: torch.Tensor, shape: list[int]) -> torch.Tensor:
+    padding = [pad for want, have in zip(shape, tensor.shape[1:], strict=True) for pad in (want - have, 0)]
+    return torch.nn.functional.pad(tensor, padding[::-1])
+
+
+def _size(encoded: Encoded) -> int:
+    return sum(t.nbytes for t in encoded.per_image.values()) + 64 * len(encoded.ids)
 
 
 def _bare(message: Any) -> dict[str, Any]:

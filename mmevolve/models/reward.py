@@ -17,27 +17,36 @@ from safetensors.torch import load_file, save_file
 
 from mmevolve.models.encode import Row, collate
 from mmevolve.models.score import hidden_states
-from mmevolve.models.vlm import SCORE_TOKENS, TransformersVLM, token_batches
+from mmevolve.models.vlm import SCORE_TOKENS, TransformersVLM, model_folder, put_weights, token_batches
 from mmevolve.text import split_steps
 from mmevolve.types import Chat
+
+HEAD = "step_reward_head.safetensors"
 
 
 class StepRewardModel:
     """Scores every step of a rationale in one pass.
 
     Args:
-        name: the VLM whose weights it starts from.
-        kwargs: as for `TransformersVLM`.
+        name: the VLM whose weights it starts from, or a folder that `save` wrote, head included.
+        lora: as for `TransformersVLM`.
+        freeze: as for `TransformersVLM`.
+        dtype: as for `TransformersVLM`; the head is always float32.
+        device: as for `TransformersVLM`.
     """
 
     def __init__(
         self, name: str, *, lora: Any = None, freeze: Any = "eye", dtype: Any = "float32", device: str = "auto"
     ):
         self.trunk = TransformersVLM(name, lora=lora, freeze=freeze, dtype=dtype, device=device)
+        self._home: dict[str, torch.Tensor] = {}
         width = self.trunk.model.get_output_embeddings().weight.shape[1]
         self.head = torch.nn.Linear(width, 1, device=self.trunk.device)
         torch.nn.init.zeros_(self.head.weight)
         torch.nn.init.zeros_(self.head.bias)
+        trained = Path(model_folder(name)) / HEAD
+        if trained.is_file():
+            put_weights(dict(self.head.named_parameters()), load_file(trained), self.name)
 
     @property
     def name(self) -> str:
@@ -89,9 +98,8 @@ class StepRewardModel:
         return rows, ends
 
     def logits(self, rows: list[Row], ends: list[list[int]]) -> torch.Tensor:
-        """Head output (B, S) where steps end, right-padded with zeros; gradients flow when enabled."""
-        pad = self.trunk.encoder.tokenizer.pad_token_id or 0
-        batch = collate(rows, pad=pad, device=self.trunk.device, side="right")
+        """Head output (B, S) where steps end; columns past a row's last step mean nothing."""
+        batch = collate(rows, pad=self.trunk.pad, device=self.trunk.device, side="right")
         hidden = hidden_states(self.trunk.model, batch)
         width = max(len(at) for at in ends)
         where = torch.tensor([[*at, *[0] * (width - len(at))] for at in ends], device=hidden.device)
@@ -115,6 +123,11 @@ class StepRewardModel:
         yield from self.trunk.named_weights()
         yield from ((f"step_reward_head.{n}", p) for n, p in self.head.named_parameters())
 
+    def train_mode(self) -> None:
+        """Ready to learn."""
+        self.trunk.train_mode()
+        self.head.train()
+
     def eval_mode(self) -> None:
         """Back from training."""
         self.trunk.eval_mode()
@@ -125,14 +138,14 @@ class StepRewardModel:
         self._home = {n: p.detach().clone() for n, p in self.named_weights()}
 
     def go_home(self) -> None:
-        with torch.no_grad():
-            for name, parameter in self.named_weights():
-                parameter.copy_(self._home[name])
+        """Restore the weights of the last `mark_home`."""
+        put_weights(dict(self.named_weights()), self._home, self.name)
 
     def save(self, folder: Path) -> None:
         """Write trunk, head and processor."""
         self.trunk.model.save_pretrained(folder)
         self.trunk.processor.save_pretrained(folder)
+        save_file({n: p.detach().contiguous().clone() for n, p in self.head.named_parameters()}, folder / HEAD)
         save_file({n: p.detach().contiguous().clone() for n, p in self.named_weights()}, folder / "trained.safetensors")
 
     def load(self, folder: Path, version: str) -> None:
@@ -141,11 +154,5 @@ class StepRewardModel:
         Raises:
             ValueError: when it belongs to another model, naming the first weight that differs.
         """
-        weights = load_file(Path(folder) / "trained.safetensors")
-        own = dict(self.named_weights())
-        for name in sorted(set(own) ^ set(weights)):
-            raise ValueError(f"checkpoint and '{self.name}' differ: weight '{name}' is in only one of them")
-        with torch.no_grad():
-            for name, tensor in weights.items():
-                own[name].copy_(tensor)
+        put_weights(dict(self.named_weights()), load_file(Path(folder) / "trained.safetensors"), self.name)
         self.version = version

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from mmevolve.models.cache import forget_positions, prompt_positions, rope_modules
 from mmevolve.models.encode import Row
 
 CHUNK_TOKENS = 1024
@@ -34,9 +35,10 @@ class Scored:
 
 def hidden_states(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     """Last hidden states (B, T, D) of a right-padded batch, before the vocabulary projection."""
-    _forget_positions(model)
-    extra = {} if _has_rope_deltas(model) else {"position_ids": (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)}
-    return _trunk(model)(**inputs, **extra, use_cache=False).last_hidden_state
+    ropes = rope_modules(model)
+    hidden = _trunk(model)(**inputs, **prompt_positions(ropes, inputs), use_cache=False).last_hidden_state
+    forget_positions(ropes)
+    return hidden
 
 
 def score(model: Any, inputs: dict[str, torch.Tensor], rows: list[Row]) -> Scored:
@@ -87,13 +89,3 @@ def _trunk(model: Any) -> Any:
 
 def _head(model: Any) -> Any:
     return _plain(model).get_output_embeddings()
-
-
-def _has_rope_deltas(model: Any) -> bool:
-    return any(hasattr(m, "rope_deltas") for m in model.modules())
-
-
-def _forget_positions(model: Any) -> None:
-    for module in model.modules():
-        if hasattr(module, "rope_deltas"):
-            module.rope_deltas = None

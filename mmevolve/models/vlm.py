@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from mmevolve.types import Chat, Reply
 
 PACKAGED = "mmevolve:"
 TOWERS = ("vision_tower", "visual", "vision_model")
-PROJECTORS = ("multi_modal_projector", "connector")
+PROJECTORS = ("multi_modal_projector", "connector", "merger", "deepstack_merger_list", "image_newline")
 DECODE_ROWS = 512  # replies drawn side by side
 SCORE_TOKENS = 16384  # prompt and completion tokens of one scoring pass
 
@@ -85,7 +85,7 @@ class TransformersVLM:
         digest = hashlib.sha256(self.source.encode())
         for name, parameter in sorted(self.named_weights()):
             digest.update(name.encode())
-            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(parameter.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
 
     @property
@@ -107,6 +107,8 @@ class TransformersVLM:
     ) -> list[list[Reply]]:
         """Draw `n` replies a chat; with `prefixes`, continuations of what the assistant has said so far.
 
+        A reply that a stop string ends holds that string, as its tokens do.
+
         Raises:
             ValueError: when seeds or prefixes are given and are not one a chat.
         """
@@ -126,7 +128,7 @@ class TransformersVLM:
             knobs = Knobs(n, temperature, top_k, top_p, max_tokens)
             drawn = decode(
                 self.model,
-                collate([rows[i] for i in batch], pad=self._pad, device=self.device, side="left"),
+                collate([rows[i] for i in batch], pad=self.pad, device=self.device, side="left"),
                 knobs,
                 [seeds[i] for i in batch],
                 end=self._end,
@@ -146,7 +148,7 @@ class TransformersVLM:
         for batch in token_batches(rows, SCORE_TOKENS):
             with torch.inference_mode():
                 picked = [rows[i] for i in batch]
-                out = score(self.model, collate(picked, pad=self._pad, device=self.device, side="right"), picked)
+                out = score(self.model, collate(picked, pad=self.pad, device=self.device, side="right"), picked)
             for k, i in enumerate(batch):
                 length = len(rows[i].completion)
                 logps, entropies = out.logps[k, :length].tolist(), out.entropies[k, :length].tolist()
@@ -156,6 +158,14 @@ class TransformersVLM:
     def named_weights(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         """The parameters that training changes."""
         return ((n, p) for n, p in self.model.named_parameters() if p.requires_grad)
+
+    def train_mode(self) -> None:
+        """Ready to learn: dropout on, but not in a tower or projector that stays as it is."""
+        self.model.train()
+        for name, module in self.model.named_modules():
+            eye = name.split(".")[-1] in (*TOWERS, *PROJECTORS)
+            if eye and not any(p.requires_grad for p in module.parameters()):
+                module.eval()
 
     def eval_mode(self) -> None:
         """Back from training: no dropout, no gradients kept."""
@@ -198,17 +208,11 @@ class TransformersVLM:
         self.version = version
 
     def _put(self, weights: dict[str, torch.Tensor]) -> None:
-        own = dict(self.named_weights())
-        for name in sorted(set(own) ^ set(weights)):
-            raise ValueError(f"checkpoint and policy '{self.name}' differ: weight '{name}' is in only one of them")
-        with torch.no_grad():
-            for name, tensor in weights.items():
-                if own[name].shape != tensor.shape:
-                    raise ValueError(f"weight '{name}': shape {tuple(tensor.shape)}, expected {tuple(own[name].shape)}")
-                own[name].copy_(tensor)
+        put_weights(dict(self.named_weights()), weights, self.name)
 
     @property
-    def _pad(self) -> int:
+    def pad(self) -> int:
+        """Id that fills rows up; always masked."""
         pad = self.encoder.tokenizer.pad_token_id
         return self.encoder.tokenizer.eos_token_id if pad is None else pad
 
@@ -216,7 +220,7 @@ class TransformersVLM:
     def _end(self) -> frozenset[int]:
         said = self.model.generation_config.eos_token_id
         ids = [said] if isinstance(said, int) else list(said or ())
-        return frozenset([*ids, self.encoder.tokenizer.eos_token_id])
+        return frozenset([*ids, self.encoder.tokenizer.eos_token_id, self.encoder.end]) - {None}
 
     @property
     def _banned(self) -> tuple[int, ...]:
@@ -230,18 +234,37 @@ class TransformersVLM:
         config = self.model.config
         for key in ("image_token_id", "image_token_index", "video_token_id"):
             special |= {getattr(config, key)} if getattr(config, key, None) is not None else set()
-        vocabulary = self.model.get_output_embeddings().weight.shape[0]
-        return tuple(sorted((special | set(range(len(tokenizer), vocabulary))) - self._end))
+        vocabulary = set(range(self.model.get_output_embeddings().weight.shape[0]))
+        nameless = vocabulary - set(tokenizer.get_vocab().values())  # rows that only fill the embedding up
+        return tuple(sorted(((special & vocabulary) | nameless) - self._end))
 
     def _stopper(self, stop: Sequence[str]) -> Any:
         if not stop:
             return None
-        return lambda ids: any(s in self.encoder.tokenizer.decode(ids[-32:]) for s in stop)
+        window = max(len(s.encode()) for s in stop) + 4  # a token is a byte at least
+        return lambda ids: any(s in self.encoder.tokenizer.decode(ids[-window:]) for s in stop)
 
     def _reply(self, drawn: Any) -> Reply:
         text = self.encoder.tokenizer.decode(drawn.ids, skip_special_tokens=True).strip()
         reason = "stop" if drawn.ended else "length"
         return Reply(text, self.name, reason, tuple(drawn.ids), tuple(round(x, 5) for x in drawn.logprobs))
+
+
+def put_weights(own: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor], owner: str) -> None:
+    """Copy a checkpoint's weights in place; all or none.
+
+    Raises:
+        ValueError: when names or shapes differ, naming the first weight that does.
+    """
+    for name in sorted(set(own) ^ set(weights)):
+        raise ValueError(f"checkpoint and '{owner}' differ: weight '{name}' is in only one of them")
+    for name, tensor in weights.items():
+        if own[name].shape != tensor.shape:
+            expected = tuple(own[name].shape)
+            raise ValueError(f"'{owner}', weight '{name}': shape {tuple(tensor.shape)}, expected {expected}")
+    with torch.no_grad():
+        for name, tensor in weights.items():
+            own[name].copy_(tensor)
 
 
 def model_folder(name: str) -> str:
@@ -271,5 +294,6 @@ def sorted_or_str(value: object) -> object:
 
 def _frozen(name: str, freeze: str) -> bool:
     parts = name.split(".")
-    tower, projector = any(p in TOWERS for p in parts), any(p in PROJECTORS for p in parts)
-    return freeze != "nothing" and (tower or (projector and freeze == "eye"))
+    if any(p in PROJECTORS for p in parts):  # Qwen keeps its projector inside the tower
+        return freeze == "eye"
+    return freeze != "nothing" and any(p in TOWERS for p in parts)

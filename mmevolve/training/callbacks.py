@@ -1,12 +1,18 @@
-"""Lightning callbacks: carry the optimizer, show progress."""
+"""Lightning callbacks and hooks: carry the optimizer, seed the draws, show progress, hand Ctrl-C back."""
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
+from lightning.pytorch.trainer.states import TrainerStatus
 
+from mmevolve.console import current
 from mmevolve.training.state import load_state, save_state
 
 
@@ -32,16 +38,48 @@ class KeepState(lightning.Callback):
             save_state(self.folder, trainer.optimizers[0], scheduler_of(trainer), self.names)
 
 
+class Learning(lightning.Callback):
+    """Dropout on while training, and drawn from the round's own seed, so that a round trained again is the same."""
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        module.policy.train_mode()
+        torch.manual_seed(self.seed + trainer.global_rank)
+
+
 class Progress(lightning.Callback):
     """Tell the console how far training is."""
 
-    def __init__(self, console: Any, total: int):
-        self.console, self.total = console, total
+    def __init__(self, total: int):
+        self.total = total
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.console.tick(batch_idx + 1, self.total)
+        current().tick(batch_idx + 1, self.total)
 
 
 def scheduler_of(trainer: Any) -> Any | None:
     """The one learning-rate schedule, if there is one."""
     return trainer.lr_scheduler_configs[0].scheduler if trainer.lr_scheduler_configs else None
+
+
+def settings(ours: dict[str, Any], trainer: Any) -> dict[str, Any]:
+    """Keywords for a trainer: the recipe's go before ours, but callbacks are joined."""
+    theirs = getattr(trainer, "keywords", {})
+    more = theirs.get("callbacks") or []
+    callbacks = [*ours["callbacks"], *(more if isinstance(more, list) else [more])]
+    return {**ours, **theirs, "callbacks": callbacks}
+
+
+@contextmanager
+def interruptible(trainer: Any) -> Iterator[None]:
+    """Ctrl-C inside a trainer is Ctrl-C outside: Lightning would end the process and leave the signal ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as end:
+        if trainer.state.status != TrainerStatus.INTERRUPTED:
+            raise
+        signal.signal(signal.SIGINT, before)
+        raise KeyboardInterrupt from end

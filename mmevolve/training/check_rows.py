@@ -14,6 +14,6 @@ def check_completion(source: str, ids: Sequence[int], banned: frozenset[int]) ->
     found = banned.intersection(ids)
     if found:
         raise ValueError(
-            f"training row from '{source}' holds special tokens {sorted(found)} inside its completion: image placeholders "
-            "and role markers are never trained on; remove the row or clean its text"
+            f"training row from '{source}' holds special tokens {sorted(found)} inside its completion: image "
+            "placeholders and role markers are never trained on; remove the row or clean its text"
         )

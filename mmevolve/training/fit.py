@@ -14,12 +14,13 @@ from typing import Any, Literal
 import lightning
 import torch
 from lightning.pytorch.loggers import CSVLogger
+from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 
 from mmevolve.protocols import Loss
 from mmevolve.store import RunStore, StoreError, describe, difference
 from mmevolve.text import stable_seed
-from mmevolve.training.callbacks import KeepState, Progress, RestoreState
+from mmevolve.training.callbacks import KeepState, Learning, Progress, RestoreState, interruptible, settings
 from mmevolve.training.modules import ReasonerModule
 from mmevolve.types import Example
 
@@ -33,7 +34,8 @@ class Fit:
     Attributes:
         loss: what is minimised; its `example` is the row type.
         optimizer: `optimizer(parameters)`, e.g. a partial of torch.optim.AdamW.
-        trainer: `trainer(**ours)`, a partial of lightning.Trainer; devices, precision and strategy are set there.
+        trainer: `trainer(**ours)`, a partial of lightning.Trainer; devices, precision and strategy are set there, and
+            callbacks are added to ours.
         batch_size: rows a step.
         epochs: passes over the rows; ignored when `steps` is set.
         steps: exact number of gradient steps, rows taken again in a new order when they run out: equal compute for
@@ -44,7 +46,7 @@ class Fit:
         module: the LightningModule that turns rows into the loss's input.
         shuffle: another order each round and epoch, by seed; False keeps the rows' order.
         clip: gradient norm limit.
-        seed: of the order.
+        seed: of the order and of dropout.
     """
 
     loss: Loss
@@ -64,15 +66,18 @@ class Fit:
         """Train in place, leave a checkpoint, give the policy its new version; a finished round is only loaded.
 
         Raises:
-            ValueError: when a row is of another type than the loss trains on.
+            StoreError: when the checkpoint on disk was made otherwise, or cannot be written.
+            ValueError: when there is no row, or one of another type than the loss trains on.
         """
         folder = store.checkpoint(round)
         version = f"{store.stage_name}/round={round:03d}"
-        key = describe([self, list(examples), policy])
+        key = describe({"train": self, "examples": list(examples), "policy": policy})
         if folder.exists():
             refuse_other(folder, key)
             policy.load(folder, version)
             return policy
+        if not examples:
+            raise ValueError(f"{store.stage_name}, round {round}: no rows to train on")
         wrong = next((e for e in examples if not isinstance(e, self.loss.example)), None)
         if wrong is not None:
             raise ValueError(
@@ -88,11 +93,23 @@ class Fit:
         aside.mkdir(parents=True)
         before = store.checkpoint(round - 1) if self.carry == "optimizer" and round > 0 else None
         batches = list(self.order(examples, round))
-        callbacks = [RestoreState(before, names), KeepState(aside, names), Progress(store.console, len(batches))]
-        self._fit(module, batches, callbacks, store, round)
-        policy.save(aside)
-        (aside / "made_by.json").write_text(json.dumps(key, indent=1, sort_keys=True))
-        finish(aside, folder)
+        callbacks = [
+            RestoreState(before, names),
+            Learning(stable_seed(self.seed, "dropout", round)),
+            KeepState(aside, names),
+            Progress(len(batches)),
+        ]
+        try:
+            self._fit(module, batches, callbacks, store, round)
+            policy.save(aside)
+            (aside / "made_by.json").write_text(json.dumps(key, indent=1, sort_keys=True))
+            os.replace(aside, folder)  # a finished checkpoint appears in one step
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise StoreError(
+                f"cannot write {folder}: {error}; finished tables and checkpoints are whole, "
+                "make room and run the same command again"
+            ) from error
         policy.load(folder, version)
         return policy
 
@@ -113,21 +130,22 @@ class Fit:
 
     def _fit(self, module: Any, batches: list, callbacks: list, store: RunStore, round: int) -> None:
         store.console.begin(f"{store.stage_name} round={round:03d} train")
-        trainer = self.trainer(
-            **{
-                "max_epochs": 1,
-                "logger": CSVLogger(store.folder, name="logs", version=f"round={round:03d}"),
-                "callbacks": callbacks,
-                "gradient_clip_val": self.clip,
-                "enable_checkpointing": False,
-                "enable_progress_bar": False,
-                "enable_model_summary": False,
-                "log_every_n_steps": 10,
-                **getattr(self.trainer, "keywords", {}),
-            }
-        )
+        logs = f"round={round:03d}"
+        shutil.rmtree(store.folder / "logs" / logs, ignore_errors=True)  # of a try that was stopped
+        ours = {
+            "max_epochs": 1,
+            "logger": CSVLogger(store.folder, name="logs", version=logs),
+            "callbacks": callbacks,
+            "gradient_clip_val": self.clip,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "log_every_n_steps": 10,
+        }
+        trainer = self.trainer(**settings(ours, self.trainer))
         loader = DataLoader(batches, batch_size=1, shuffle=False, collate_fn=only)
-        trainer.fit(module, loader)
+        with interruptible(trainer):
+            trainer.fit(module, loader)
         module.policy.eval_mode()
         store.console.end(len(batches))
 
@@ -148,15 +166,3 @@ def refuse_other(folder: Path, key: Any) -> None:
         raise StoreError(
             f"{folder} was made with other settings: {change}; use a new run folder, or delete this checkpoint"
         )
-
-
-def finish(aside: Path, folder: Path) -> None:
-    """Make a finished checkpoint visible in one step.
-
-    Raises:
-        StoreError: when it cannot be renamed.
-    """
-    try:
-        os.replace(aside, folder)
-    except OSError as error:
-        raise StoreError(f"cannot write {folder}: {error.strerror or error}") from error

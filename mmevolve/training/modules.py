@@ -1,7 +1,7 @@
 """The three LightningModules. Each learns in `training_step` and works in `predict_step`.
 
-`predict_step` runs a unit of work (sampling, critiquing, scoring) that the caller supplies, so that `Trainer.predict` spreads
-it over devices and nodes exactly as `Trainer.fit` spreads training.
+`predict_step` runs a unit of work (sampling, critiquing, scoring) that the caller supplies, so that `Trainer.predict`
+spreads it over devices and nodes exactly as `Trainer.fit` spreads training.
 """
 
 from __future__ import annotations
@@ -64,10 +64,19 @@ class ReasonerModule(lightning.LightningModule):
         encoded = [Row(encoder.prompt(r.prompt), encoder.completion(r.completion)) for r in rows]
         for row, tokens in zip(rows, encoded, strict=True):
             check_completion(row.source, tokens.completion, self.policy.banned_in_completion)
-        pad = encoder.tokenizer.pad_token_id or 0
-        out = score(self.policy.model, collate(encoded, pad=pad, device=self.policy.device, side="right"), encoded)
+        batch = collate(encoded, pad=self.policy.pad, device=self.policy.device, side="right")
+        out = score(self.policy.model, batch, encoded)
         weight = torch.tensor([r.weight for r in rows], device=out.logps.device)
-        return LossInput(out.logps, out.mask, weight)
+        return LossInput(out.logps, out.mask * self._learned(rows, out.mask), weight)
+
+    def _learned(self, rows: Sequence[Demonstration], mask: torch.Tensor) -> torch.Tensor:
+        """(B, T) 0 on tokens that touch a row's context-only spans, 1 elsewhere."""
+        learned = torch.ones_like(mask)
+        for i, row in enumerate(rows):
+            if row.mask:
+                for t, (start, end) in enumerate(self.policy.encoder.spans(row.completion)):
+                    learned[i, t] = float(not any(start < b and a < end for a, b in row.mask))
+        return learned
 
     def training_step(self, batch: Sequence[Any], batch_idx: int) -> torch.Tensor:
         out = self.loss(self.loss_input(batch))
@@ -105,13 +114,17 @@ class StepRewardModule(ReasonerModule):
     def loss_input(self, rows: Sequence[Labelled]) -> LossInput:
         """Rows to step logits (B, S) and labels, NaN where a step has none."""
         tokens, ends = self.policy.rows([r.prompt for r in rows], [r.completion for r in rows])
+        for row, encoded, at in zip(rows, tokens, ends, strict=True):
+            check_completion(row.source, encoded.completion, self.policy.trunk.banned_in_completion)
+            if not at or len(row.labels) not in (1, len(at)) or len(row.weights) not in (0, len(row.labels)):
+                raise ValueError(
+                    f"row from '{row.source}': {len(row.labels)} labels and {len(row.weights)} weights for {len(at)} "
+                    "steps, expected a label for each step or one for the last, and as many weights or none"
+                )
         logits = self.policy.logits(tokens, ends)
-        labels = torch.full_like(logits, torch.nan)
+        labels, mask = torch.full_like(logits, torch.nan), torch.zeros_like(logits)
         for i, (row, at) in enumerate(zip(rows, ends, strict=True)):
-            if len(row.labels) not in (1, len(at)):
-                raise ValueError(f"row from '{row.source}': {len(row.labels)} labels for {len(at)} steps")
-            labels[i, len(at) - len(row.labels) : len(at)] = torch.tensor(row.labels, device=logits.device)
-        mask = torch.tensor(
-            [[1.0] * len(at) + [0.0] * (logits.shape[1] - len(at)) for at in ends], device=logits.device
-        )
+            labelled = slice(len(at) - len(row.labels), len(at))
+            labels[i, labelled] = torch.tensor(row.labels, device=logits.device)
+            mask[i, labelled] = torch.tensor(row.weights or [1.0] * len(row.labels), device=logits.device)
         return LossInput(logits, mask, torch.ones(len(rows), device=logits.device), labels=labels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -14,6 +13,8 @@ import lightning
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch.utils.data import DataLoader
 
+from mmevolve.store import RunStore
+from mmevolve.training.callbacks import interruptible, settings
 from mmevolve.training.modules import ReasonerModule, Work
 
 
@@ -33,26 +34,23 @@ class Spread:
 
     def __call__(self, policy: Any, work: Work, units: Sequence[Any]) -> list[list[Any]]:
         """Rows of each unit, in the units' order."""
-        folder = Path(tempfile.mkdtemp(prefix="mmevolve-predict-"))
+        rows = RunStore(tempfile.mkdtemp(prefix="mmevolve-predict-"))
+        writer = _Writer(rows)
+        ours = {
+            "logger": False,
+            "callbacks": [writer],
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+        }
         try:
-            trainer = self.trainer(
-                **{
-                    "logger": False,
-                    "callbacks": [_Writer(folder)],
-                    "enable_checkpointing": False,
-                    "enable_progress_bar": False,
-                    "enable_model_summary": False,
-                    **getattr(self.trainer, "keywords", {}),
-                }
-            )
+            trainer = self.trainer(**settings(ours, self.trainer))
             loader = DataLoader(list(enumerate(units)), batch_size=1, shuffle=False, collate_fn=_numbered)
-            trainer.predict(self.module(policy, work=_Numbered(work)), loader, return_predictions=False)
-            found: dict[int, list[Any]] = {}
-            for file in sorted(folder.glob("*.part")):
-                found.update(pickle.loads(file.read_bytes()))
-            return [found[i] for i in range(len(units))]
+            with interruptible(trainer):
+                trainer.predict(self.module(policy, work=_Numbered(work)), loader, return_predictions=False)
+            return [rows.read(unit_file(rows, i)) for i in range(len(units))]
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(rows.path, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -66,16 +64,20 @@ class _Numbered:
 
 
 class _Writer(BasePredictionWriter):
-    """Each process leaves its rows in a file of its own."""
+    """Each process writes the units that it worked on, in the store's row format."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, rows: RunStore):
         super().__init__("batch")
-        self.folder = folder
+        self.rows = rows
 
     def write_on_batch_end(self, trainer, module, prediction, batch_indices, batch, batch_idx, dataloader_idx):
-        name = f"{trainer.global_rank:04d}-{batch_idx:06d}"
-        (self.folder / f"{name}.tmp").write_bytes(pickle.dumps(dict(prediction)))
-        (self.folder / f"{name}.tmp").rename(self.folder / f"{name}.part")
+        for i, rows in prediction:
+            self.rows.write(unit_file(self.rows, i), rows)
+
+
+def unit_file(rows: RunStore, unit: int) -> Path:
+    """Where a unit's rows lie."""
+    return rows.folder / f"{unit:06d}.parquet"
 
 
 def _numbered(items: list) -> list:

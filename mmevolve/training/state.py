@@ -27,7 +27,7 @@ def save_state(folder: Path, optimizer: torch.optim.Optimizer, scheduler: Any | 
         "groups": state["param_groups"],
         "scheduler": None if scheduler is None else plain(scheduler.state_dict()),
     }
-    (folder / "optimizer.json").write_text(json.dumps(rest, indent=1, sort_keys=True))
+    (folder / "optimizer.json").write_text(json.dumps(rest, indent=1))
 
 
 def load_state(folder: Path, optimizer: torch.optim.Optimizer, scheduler: Any | None, names: list[str]) -> None:
@@ -55,12 +55,16 @@ def load_state(folder: Path, optimizer: torch.optim.Optimizer, scheduler: Any | 
         scheduler.load_state_dict(rest["scheduler"])
 
 
-def plain(state: dict[str, Any]) -> dict[str, Any]:
-    """A scheduler's state without the functions that PyTorch keeps beside its numbers."""
-    return {
-        k: v for k, v in state.items() if isinstance(v, int | float | str | bool | list | type(None)) and not _calls(v)
-    }
+def plain(state: Any) -> Any:
+    """A scheduler's state as JSON: numbers, text, and lists and dictionaries of them.
 
-
-def _calls(value: Any) -> bool:
-    return isinstance(value, list) and any(v is not None and not isinstance(v, int | float | str | bool) for v in value)
+    Raises:
+        TypeError: naming the entry that is something else; without it the schedule would not go on where it stopped.
+    """
+    if state is None or isinstance(state, int | float | str):
+        return state
+    if isinstance(state, list | tuple):
+        return [plain(v) for v in state]
+    if isinstance(state, dict) and all(isinstance(k, str) for k in state):
+        return {k: plain(v) for k, v in state.items()}
+    raise TypeError(f"cannot keep the state of the learning-rate schedule: it holds a {type(state).__name__}")
