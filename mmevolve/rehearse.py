@@ -91,7 +91,7 @@ class _Shrink:
         for name in WRITES.get(target.room, ()):
             if name in names:
                 was = self.value(call, name, signature)
-                call = _with(call, **{name: str(self.folder / Path(str(was or name)).name)})
+                call = _with(call, **{name: str(self.folder / target.room / Path(str(was or name)).name)})
         for name, most in MOST.get(target.room, {}).items():
             was = self.value(call, name, signature)
             if isinstance(was, int) and was > most:
