@@ -1,4 +1,4 @@
-"""Held-out evaluation inside a loop: attempts at questions that are never trained on, judged and kept like any other."""
+"""Held-out evaluation in a loop: attempts at questions never trained on, judged and kept like any other."""
 
 from __future__ import annotations
 

@@ -127,6 +127,7 @@ def deref(node: Any, plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def loops_of(plain: dict[str, Any]) -> list[dict[str, Any]]:
+    """A recipe's loop calls in order, one or several."""
     loop = plain.get("loop", [])
     return loop if isinstance(loop, list) else [loop]
 
@@ -150,7 +151,10 @@ def run_folder(recipe: Recipe) -> Path:
 
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[bool]:
-    """Hold a run folder; False when another process has it. Helpers that a trainer started share their parent's hold."""
+    """Hold a run folder; False when another process has it.
+
+    Processes that a trainer started for its other devices share their parent's hold.
+    """
     if int(os.environ.get("LOCAL_RANK", "0")) > 0:
         yield True
         return

@@ -10,7 +10,7 @@ from mmevolve import verbs
 from mmevolve.evaluation import HeldOut, refuse_overlap
 from mmevolve.protocols import VLM, Critic, Metric, Sampler, Schedule, Selector, TrainStep
 from mmevolve.store import RunStore
-from mmevolve.types import Sample
+from mmevolve.types import Example, Sample
 
 
 class NothingSelected(RuntimeError):
@@ -69,6 +69,24 @@ def evolve(
     return learner
 
 
+def finetune(
+    *,
+    store: RunStore,
+    policy: VLM,
+    rows: Sequence[Example],
+    train: TrainStep,
+    name: str = "finetune",
+    evaluations: Sequence[HeldOut] = (),
+) -> Any:
+    """Supervised training on given rows: measure, train, measure."""
+    store = store.stage(name)
+    policy.mark_home()
+    _measure(store, "before", (), (), evaluations, policy)
+    policy = train(policy, rows, store, round=0)
+    _measure(store, 0, (), (), evaluations, policy, rows=len(rows))
+    return policy
+
+
 def _measure(
     store: RunStore,
     at: int | str,
@@ -119,7 +137,7 @@ def why_nothing(
         for k, v in passed.items()
     )
     return (
-        f"{name}, round {round}: {type(selector).__name__} kept none of {len(trajectories)} trajectories for {len(batch)} "
-        f"samples ({unanswered} without an answer; {said}). Nothing was trained and every table is kept: "
-        "loosen the selector, sample more, or start from a stronger policy"
+        f"{name}, round {round}: {type(selector).__name__} kept none of {len(trajectories)} trajectories "
+        f"for {len(batch)} samples ({unanswered} without an answer; {said}). "
+        "Nothing was trained and every table is kept: loosen the selector, sample more, or start from a stronger policy"
     )

@@ -1,0 +1,116 @@
+"""The quickstart against its controls, over seeds, paired by question.
+
+Every arm starts from the same warm policy and, where it ranks by step reward, from the same step-reward model: the
+tables and checkpoints of those stages are copied from the quickstart's run (the store refuses them if their settings
+differ). All arms take the same number of gradient steps on samples of the same number of questions.
+
+    python eval/studies/quickstart_seeds.py --seeds 5 --out runs/study          (resumes; about 25 minutes on 2 cores)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from mmevolve.results import record
+from mmevolve.statistics import paired_interval
+from mmevolve.store import RunStore
+
+ROOT = Path(__file__).resolve().parents[2]
+ARMS = {
+    "step_reward": "recipes/quickstart.yaml",
+    "outcome_only": "recipes/shapes/outcome_only.yaml",
+    "random_2": "recipes/shapes/random_2.yaml",
+    "more_sft": "recipes/shapes/more_sft.yaml",
+    "oracle": "recipes/shapes/oracle.yaml",
+}
+SHARED = ("warmup", "reward", "images")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--out", default="runs/study")
+    parser.add_argument("overrides", nargs="*", help="a.b=value for every arm")
+    args = parser.parse_args()
+    out = Path(args.out)
+    for seed in range(args.seeds):
+        for arm, recipe in ARMS.items():
+            run_arm(arm, recipe, out, seed, args.overrides)
+    lines = table(out, args.seeds)
+    print("\n".join(lines))
+    record("Quickstart and its controls", lines, command=f"python eval/studies/quickstart_seeds.py --seeds {args.seeds}")
+
+
+def run_arm(arm: str, recipe: str, out: Path, seed: int, overrides: list[str]) -> None:
+    """One run; a finished one is left alone."""
+    folder = out / f"{arm}-{seed}"
+    if (folder / "summary.json").exists():
+        return
+    if arm != "step_reward":
+        for name in SHARED:
+            source, target = out / f"step_reward-{seed}" / name, folder / name
+            if source.exists() and not target.exists():
+                shutil.copytree(source, target)
+    command = [sys.executable, "-m", "mmevolve.cli", "run", recipe, f"store.path={folder}", f"seed={seed}", *overrides]
+    print(" ".join(command[3:]), flush=True)
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def right(folder: Path, loop: str, at: str) -> dict[str, float]:
+    """Held-out question -> 1 right, 0 wrong."""
+    store = RunStore(str(folder)).stage(loop)
+    path = store.round_folder(at)
+    scores = {c.trajectory_id: c.score for c in store.read(path / "held_out_critiques.parquet")}
+    return {t.sample_id: scores[t.id] or 0.0 for t in store.read(path / "held_out_trajectories.parquet")}
+
+
+def last_round(folder: Path, loop: str) -> str:
+    return max(p.name for p in (folder / loop).glob("round=*"))
+
+
+def table(out: Path, seeds: int) -> list[str]:
+    """Markdown: accuracy of each arm by seed, and paired differences over seeds and questions."""
+    after = {arm: [right(out / f"{arm}-{s}", "evolve", last_round(out / f"{arm}-{s}", "evolve")) for s in range(seeds)] for arm in ARMS}
+    start = [right(out / f"step_reward-{s}", "warmup", "before") for s in range(seeds)]
+    warm = [right(out / f"step_reward-{s}", "evolve", "before") for s in range(seeds)]
+    honest = {arm: [wrong_step(out / f"{arm}-{s}") for s in range(seeds)] for arm in ARMS}
+    points = {"shipped model": start, "after warm-up": warm, **after}
+    lines = ["| arm | " + " | ".join(f"seed {s}" for s in range(seeds)) + " | mean | right answer, wrong step |", "|" + " --- |" * (seeds + 3)]
+    for name, runs in points.items():
+        means = [sum(r.values()) / len(r) for r in runs]
+        steps = f"{sum(honest[name]) / seeds:.3f}" if name in honest else ""
+        lines.append(f"| {name} | " + " | ".join(f"{m:.3f}" for m in means) + f" | {sum(means) / seeds:.3f} | {steps} |")
+    lines += ["", "| difference, paired by question | points | 95 % interval |", "| --- | --- | --- |"]
+    pairs = [("step_reward", "shipped model"), ("step_reward", "after warm-up"), ("step_reward", "outcome_only"),
+             ("step_reward", "random_2"), ("step_reward", "more_sft"), ("oracle", "outcome_only"), ("oracle", "step_reward")]  # fmt: skip
+    for a, b in pairs:
+        gap = difference(points[b], points[a])
+        lines.append(f"| {a} - {b} | {100 * gap.mean:+.1f} | {100 * gap.low:+.1f} to {100 * gap.high:+.1f} |")
+    won = difference(after["outcome_only"], after["step_reward"]).mean
+    room = difference(after["outcome_only"], after["oracle"]).mean
+    lines += ["", f"Share of the distance between outcome-only and the oracle that the learned step reward wins: {won / room:.2f}"]
+    seconds = [json.loads((out / f"step_reward-{s}" / "summary.json").read_text())["seconds"] for s in range(seeds)]
+    lines += [f"Quickstart's time over the seeds: {min(seconds):.0f} to {max(seconds):.0f} s"]
+    return lines
+
+
+def difference(before: list[dict[str, float]], after: list[dict[str, float]]):
+    """Paired over (seed, question); resampled by question, whose seeds go together."""
+    keys = [(s, q) for s, run in enumerate(before) for q in run]
+    return paired_interval(
+        [before[s][q] for s, q in keys], [after[s][q] for s, q in keys], clusters=[q for _, q in keys]
+    )
+
+
+def wrong_step(folder: Path) -> float:
+    rows = RunStore(str(folder)).stage("evolve").table(last_round(folder, "evolve"), "metrics")
+    return rows[0]["samples/right_answer_wrong_step"]
+
+
+if __name__ == "__main__":
+    main()
