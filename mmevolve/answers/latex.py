@@ -6,7 +6,7 @@ characters, `_DEEPEST` nested groups, and no exact power of more than `_WIDEST` 
 the same answer.
 
 Differs: from latex2sympy (augustt198/latex2sympy) in that no symbolic algebra is done: an expression with a free
-variable has no value.
+variable has no value, nor has a comparison.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ _TOKEN = re.compile(
     r"\s*(?:(\d+(?:,\d{3}(?!\d))*(?:\.\d+)?(?:\\%)?|\.\d+(?:\\%)?)|(\\[a-zA-Z]+|\\.)|(\*\*|.))", re.DOTALL
 )
 _NOISE = re.compile(r"\\(?:left|right|displaystyle|mathrm|text|quad|,|!|;|:| )|\\?\$|~")
-_OFFICIAL_NOISE = re.compile(r"\\(?:left|right|displaystyle)(?![a-z])|\$")
-_STRAY = ("}", ")", "]", ".")
+_OFFICIAL_NOISE = re.compile(r"\\(?:left|right|displaystyle|quad|qquad)(?![a-z])|[$~]")
+_STRAY = set("})]._&'") | {"\\}", "\\\\", "\\to", "\\rightarrow", "\\Rightarrow"}
+# words of latex2sympy's matrix language: `12 triangles` ends at `tr` and is 12
+_KEYWORDS = ("tr", "norm", "rank", "eig", "eye", "diag", "rref", "hstack", "vstack", "orth", "nullspace", "cols")
+_KEYWORDS += ("rows", "zeros", "ones", "gcd", "lcm", "floor", "ceil")
 _SPELLINGS = str.maketrans({"−": "-", "–": "-", "×": "*", "·": "*", "÷": "/", "π": "\\pi ", "√": "\\sqrt "})
+_OPEN = {"\\{": "\\}", "(": ")", "{": "}", "[": "]"}
 _FRACTIONS = {"\\frac", "\\dfrac", "\\tfrac"}
-_FACTORS = {*_FRACTIONS, "\\sqrt", "\\binom", "(", "{", "["}
+_FACTORS = {*_FRACTIONS, "\\sqrt", "\\binom", *_OPEN}
 _PRODUCT = {"*", "\\cdot", "\\times", "\\ast"}
 _RATIO = {"/", ":", "\\div"}
-_OPEN = {"(": ")", "{": "}", "[": "]"}
 _FUNCTIONS = {
     "\\sin": math.sin, "\\cos": math.cos, "\\tan": math.tan, "\\arcsin": math.asin, "\\arccos": math.acos,
     "\\arctan": math.atan, "\\ln": math.log, "\\log": math.log10, "\\exp": math.exp,
@@ -48,8 +51,8 @@ def value(expression: str, *, official: bool = False) -> Number | None:
 
     Args:
         expression: LaTeX or plain text, such as `\frac{3}{4}`, `2\sqrt{3}`, `3:4`, `12\frac{1}{2}`.
-        official: read as latex2sympy does: up to a stray `}`, `)` or `.`; degrees, percent, bare `\frac12`, spacing
-            commands and letters beyond ASCII have no value. Otherwise they have one, and all must be an expression.
+        official: read as latex2sympy does: up to a stray `}`, `)`, `.`, arrow or keyword; degrees, a bare `%` or
+            `\frac12` and letters beyond ASCII have no value. Otherwise they have one, and all must be an expression.
 
     >>> value(r"12\frac{1}{2}")
     12.5
@@ -66,8 +69,8 @@ def value(expression: str, *, official: bool = False) -> Number | None:
         result = parser.sum(0)
     except (NoValueError, OverflowError, ZeroDivisionError, ValueError):
         return None
-    rest = parser.peek()
-    if rest and not (official and rest in _STRAY):
+    rest = tokens[parser.at : parser.at + 9]
+    if rest and not (official and (rest[0] in _STRAY or "".join(rest).startswith(_KEYWORDS))):
         return None
     return result if isinstance(result, int) or math.isfinite(result) else None
 
@@ -197,7 +200,12 @@ def _read(token: str) -> Number:
         return float(token[:-2]) / 100
     if token.isdigit():
         return int(token) if len(token) <= 300 else float(token)
-    return float(token)
+    return _whole(float(token))
+
+
+def _whole(number: float) -> Number:
+    """An int where the number is whole and small enough to be exact."""
+    return int(number) if abs(number) < 2**53 and number == int(number) else number
 
 
 def _divide(top: Number, bottom: Number) -> Number:
@@ -214,7 +222,7 @@ def _raise(base: Number, exponent: Number) -> Number:
     result = float(base) ** exponent
     if isinstance(result, complex):
         raise NoValueError("not a real number")
-    return result
+    return _whole(result) if isinstance(base, int) else result
 
 
 def _choose(n: Number, k: Number) -> Number:

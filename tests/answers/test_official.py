@@ -210,7 +210,8 @@ def test_mathvision_extraction(response, answer):
         ("0.25", "1/4", "", True),
         ("0.251", "1/4", "", True),  # two decimals
         (r"\frac{1}{55}", r"\frac{1}{60}", "", True),  # wart of rounding to two decimals
-        ("(2.0,0)", "(2.001,0)", "", True),
+        ("(2.0,0)", "(2,0)", "", True),
+        ("(2,0)", "(2.001,0)", "", False),  # wart: in a tuple `2` and `2.0` are strings,
         ("(1,2)", "(2,1)", "", False),
         ("1:4", r"\frac{1}{4}", "", True),
         ("60", "D", "60 cm", False),
