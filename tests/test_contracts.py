@@ -1,0 +1,221 @@
+import importlib
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+
+from mmevolve.config.parts import parts
+from mmevolve.contracts import check_part, kind_of, samples
+from mmevolve.critics.answer import AnswerMatch
+from mmevolve.critics.rollout_value import RolloutValue
+from mmevolve.critics.step_reward import StepReward
+from mmevolve.losses.inputs import LossInput, LossOutput
+from mmevolve.models.scripted import Scripted
+from mmevolve.protocols import VLM
+from mmevolve.samplers.rollouts import Rollouts
+from mmevolve.text import split_steps, stable_seed
+from mmevolve.types import Critique, Demonstration, Group, Sample, Trajectory
+
+ROOMS = {"samplers": "sampler", "critics": "critic", "selectors": "selector", "losses": "loss", "metrics": "metric"}
+
+
+class Rewards:
+    """A step-reward model without weights."""
+
+    def score_steps(self, chats, completions):
+        return [tuple(stable_seed(s) % 5 / 4 for s in split_steps(text)) for text in completions]
+
+
+def guess(said, seed, index):
+    return f"answer : {(seed + index) % 3}"
+
+
+READY = {
+    "critics.RolloutValue": RolloutValue(Scripted(guess), Rollouts(k=2), AnswerMatch()),
+    "critics.StepReward": StepReward(Rewards()),
+}
+
+
+def found(name):
+    room, _, part = name.partition(".")
+    package = importlib.import_module(f"mmevolve.{room}")
+    modules = [importlib.import_module(f"{package.__name__}.{p.stem}") for p in files(package)]
+    return next(vars(m)[part] for m in modules if part in vars(m) and vars(m)[part].__module__ == m.__name__)
+
+
+def files(package):
+    from pathlib import Path
+
+    return sorted(p for p in Path(package.__file__).parent.glob("*.py") if p.stem != "__init__")
+
+
+NAMES = [name for room in ROOMS for name, _ in parts(room)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_part_of_the_package_keeps_the_contract(name):
+    part = READY.get(name) or found(name)
+    assert check_part(part) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_part_is_of_its_rooms_kind(name):
+    expected = "other" if name == "samplers.Rollouts" else ROOMS[name.partition(".")[0]]
+    assert kind_of(found(name)) == expected
+
+
+def test_there_are_parts_of_every_kind():
+    assert {name.partition(".")[0] for name in NAMES} == set(ROOMS)
+
+
+def broken(part):
+    return " | ".join(check_part(part))
+
+
+def test_a_part_is_a_frozen_dataclass_with_a_call_of_its_own():
+    class Plain:
+        def __call__(self, groups: Sequence[Group]) -> dict[str, float]:
+            return {}
+
+    @dataclass
+    class Open:
+        def __call__(self, groups: Sequence[Group]) -> dict[str, float]:
+            return {}
+
+    @dataclass(frozen=True)
+    class Idle:
+        k: int = 1
+
+    assert "Plain is not a dataclass" in broken(Plain)
+    assert "Open can be changed" in broken(Open)
+    assert "Idle has no `__call__`" in broken(Idle)
+
+
+def test_a_class_that_needs_settings_says_which():
+    assert check_part(RolloutValue) == ["RolloutValue needs policy, rollouts, verifier: give an instance"]
+
+
+@dataclass(frozen=True)
+class Forgetful:
+    """Leaves out a sample, counts ids by place in the batch and forgets the round."""
+
+    def __call__(self, policy: VLM, samples: Sequence[Sample], *, round: int) -> Iterator[Trajectory]:
+        for i, s in enumerate(samples[:-1]):
+            yield Trajectory(str(i // 2), s.id, policy.name, ())
+
+
+def test_a_sampler_that_depends_on_its_batch_is_found_out():
+    said = broken(Forgetful)
+    assert "Forgetful depends on the order of the samples" in said
+    assert "Forgetful depends on which samples are in a batch" in said
+    assert "Forgetful gives id '0' to 2 trajectories" in said
+    assert f"Forgetful gives no trajectory for sample '{samples()[-1].id}'" in said
+    assert "round 0, expected 3" in said
+
+
+@dataclass(frozen=True)
+class Sloppy:
+    """Signs wrongly, gives one step score whatever the steps, and a score with an error."""
+
+    name: str = "sloppy"
+
+    def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
+        for i, (_, t) in enumerate(items):
+            yield Critique(t.id, "other", float("nan") if i else None, (0.5,))
+
+
+def test_a_sloppy_critic_is_found_out():
+    said = broken(Sloppy())
+    assert "Sloppy signs as 'other', its name is 'sloppy'" in said
+    assert "Sloppy depends on the order of the items" in said
+    assert "Sloppy gives 1 step scores for " in said
+    assert "Sloppy gives score None and error None" in said
+    assert "Sloppy gives a score that is not a finite number" in said
+
+
+@dataclass(frozen=True)
+class Short:
+    """Skips what it does not like."""
+
+    name: str = "short"
+
+    def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
+        yield from (Critique(t.id, self.name, 1.0) for _, t in items if t.answer)
+
+
+def test_a_critic_that_skips_is_found_out():
+    assert check_part(Short) == [
+        "Short does not give one critique an item, in the items' order, under the trajectories' ids"
+    ]
+
+
+@dataclass(frozen=True)
+class Chancy:
+    """Picks by the global generator, and gives rows of another type than it declares."""
+
+    example: ClassVar[type[Demonstration]] = Demonstration
+
+    def __call__(self, groups: Iterable[Group]) -> Iterator[Demonstration]:
+        for group in groups:
+            yield random.choice(group.trajectories)
+
+
+def test_a_selector_by_chance_is_found_out():
+    said = broken(Chancy)
+    assert "Chancy gives" in said or "Chancy fails on valid input" in said
+    assert "Chancy draws from the global random state" in said
+
+
+@dataclass(frozen=True)
+class Undeclared:
+    """A selector that does not say what it gives."""
+
+    def __call__(self, groups: Iterable[Group]) -> Iterator[Demonstration]:
+        yield from ()
+
+
+def test_a_selector_must_declare_its_rows():
+    assert check_part(Undeclared) == ["Undeclared does not declare `example`: the type of the rows it gives"]
+
+
+@dataclass(frozen=True)
+class Leaky:
+    """Learns from padding, row by row in another measure."""
+
+    example: ClassVar[type[Demonstration]] = Demonstration
+    needs_reference: ClassVar[bool] = False
+
+    def __call__(self, x: LossInput) -> LossOutput:
+        loss = -(x.logps * x.logps.new_tensor([[1.0], [2.0], [3.0], [4.0]])).mean()
+        return LossOutput(loss, {"nll": loss})
+
+
+def test_a_leaky_loss_is_found_out():
+    said = broken(Leaky)
+    assert "Leaky learns from what is masked" in said
+    assert "Leaky depends on the order of the rows" in said
+    assert "Leaky gives metrics that hold on to the graph" in said
+
+
+@dataclass(frozen=True)
+class Silent:
+    """A metric without a number."""
+
+    def __call__(self, groups: Sequence[Group]) -> dict[str, float]:
+        return {}
+
+
+def test_a_metric_without_numbers_is_found_out():
+    assert check_part(Silent) == ["Silent does not give a dictionary of named numbers"]
+
+
+def test_what_a_part_gives_must_be_annotated_or_said():
+    @dataclass(frozen=True)
+    class Untyped:
+        def __call__(self, groups):
+            return {"n": float(len(groups))}
+
+    assert check_part(Untyped) == ["Untyped does not say what it gives: annotate what `__call__` returns"]
+    assert check_part(Untyped, kind="metric") == []
