@@ -92,13 +92,13 @@ class RunStore:
         """Where a round's training leaves its weights."""
         return self.round_folder(round) / "checkpoint"
 
-    def once(self, round: int | str, table: str, verb: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """Rows of a table: read if it is there, made by `verb(*args, **kwargs)` if not.
+    def once(self, at: int | str, table: str, verb: Callable[..., Any], /, *args: Any, **kwargs: Any) -> list[Any]:
+        """Rows of a round's table: read if it is there, made by `verb(*args, **kwargs)` if not.
 
         Raises:
             StoreError: when the table on disk was made with other settings or inputs.
         """
-        path = self.round_folder(round) / f"{table}.parquet"
+        path = self.round_folder(at) / f"{table}.parquet"
         key = describe(_call(verb, args, kwargs))
         if path.exists():
             self._same(path, key)
@@ -136,9 +136,7 @@ class RunStore:
         try:
             table = self._table([self.keep_images(r) for r in rows], key)
             path.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(
-                table, aside, compression="zstd", write_page_checksum=True, write_statistics=False, store_schema=False
-            )
+            pq.write_table(table, aside, compression="zstd", write_page_checksum=True, write_statistics=False)
             os.replace(aside, path)
         except OSError as error:
             if aside.exists():
@@ -155,7 +153,8 @@ class RunStore:
             StoreError: when the file is damaged.
         """
         try:
-            table = pq.read_table(path, page_checksum_verification=True)
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                table = file.read(use_threads=False)
             kind = _checked(table.schema)[CLASS].decode()
             if _shape(table) != table.schema.metadata[SHAPE]:
                 raise ValueError("its rows or columns are not those that were written")

@@ -27,10 +27,10 @@ class RoomyLayer(DynamicLayer):
         self.lazy_initialization(layer.keys, layer.values)
         self._fill(layer.keys, layer.values)
 
-    def _fill(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+    def _fill(self, keys: torch.Tensor, values: torch.Tensor, room: int = ROOM) -> None:
         b, h, t, _ = keys.shape
-        self._keys = keys.new_empty(b, h, t + ROOM, keys.shape[-1])
-        self._values = values.new_empty(b, h, t + ROOM, values.shape[-1])
+        self._keys = keys.new_empty(b, h, t + room, keys.shape[-1])
+        self._values = values.new_empty(b, h, t + room, values.shape[-1])
         self._keys[:, :, :t] = keys
         self._values[:, :, :t] = values
         self._show(t)
@@ -41,7 +41,7 @@ class RoomyLayer(DynamicLayer):
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object):
         old, new = self.keys.shape[2], key_states.shape[2]
         if old + new > self._keys.shape[2]:
-            self._fill(self.keys, self.values)
+            self._fill(self.keys, self.values, max(ROOM, new))
         self._keys[:, :, old : old + new] = key_states
         self._values[:, :, old : old + new] = value_states
         self._show(old + new)

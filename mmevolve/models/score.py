@@ -24,7 +24,7 @@ class Scored:
 
     Attributes:
         logps: (B, T) natural-log probability of each completion token.
-        entropies: (B, T) nats.
+        entropies: (B, T) nats, without gradient.
         mask: (B, T) 1 on completion tokens.
     """
 
@@ -56,26 +56,26 @@ def score(model: Any, inputs: dict[str, torch.Tensor], rows: list[Row]) -> Score
         _chunk(_head(model), states[k : k + CHUNK_TOKENS], target[k : k + CHUNK_TOKENS])
         for k in range(0, len(target), CHUNK_TOKENS)
     ]
-    flat = torch.cat(parts, dim=1)
-    grid = flat.new_zeros(2, len(rows), width)
-    grid[:, b, t] = flat
-    mask = torch.zeros(len(rows), width, device=hidden.device)
+    logps, entropies, mask = torch.zeros(3, len(rows), width, device=hidden.device)
+    logps = logps.index_put((b, t), torch.cat([said for said, _ in parts]))
+    entropies[b, t] = torch.cat([spread for _, spread in parts])
     mask[b, t] = 1.0
-    return Scored(grid[0], grid[1], mask)
+    return Scored(logps, entropies, mask)
 
 
-def _chunk(head: Any, states: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """(2, tokens): log-probability and entropy. Recomputed in the backward pass, so logits are never kept."""
+def _chunk(head: Any, states: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probability and entropy of each token. Recomputed in the backward pass, so logits are never kept."""
     if torch.is_grad_enabled() and states.requires_grad:
         return checkpoint(_project, head, states, target, use_reentrant=False)
     return _project(head, states, target)
 
 
-def _project(head: Any, states: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def _project(head: Any, states: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     logits = head(states).float()
     logs = logits - logits.logsumexp(-1, keepdim=True)
-    entropy = -(logs.exp() * logs).sum(-1)
-    return torch.stack([logs.gather(-1, target[:, None])[:, 0], entropy.detach()])
+    with torch.no_grad():
+        entropies = -(logs.exp() * logs).sum(-1)
+    return logs.gather(-1, target[:, None])[:, 0], entropies
 
 
 def _plain(model: Any) -> Any:

@@ -39,7 +39,7 @@ def test_a_key_does_not_depend_on_how_many_are_made():
 def test_uniforms_are_uniform_and_independent():
     keys = row_keys(list(range(400)), 25)
     draws = np.stack([uniforms(keys, t) for t in range(20)])
-    assert 0.0 <= draws.min() and draws.max() < 1.0
+    assert draws.min() >= 0.0 and draws.max() < 1.0
     counts = np.histogram(draws, bins=100, range=(0, 1))[0]
     expected = draws.size / 100
     assert ((counts - expected) ** 2 / expected).sum() < 99 + 4 * np.sqrt(2 * 99)

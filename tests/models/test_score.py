@@ -70,8 +70,8 @@ def test_chunk_boundaries_do_not_show(tiny, monkeypatch, chunk):
     expected = tiny.logprobs(questions(), SAID)
     monkeypatch.setattr(scoring, "CHUNK_TOKENS", chunk)
     for a, b in zip(tiny.logprobs(questions(), SAID), expected, strict=True):
-        assert a.logprobs == pytest.approx(b.logprobs, abs=1e-6)
-        assert a.entropies == pytest.approx(b.entropies, abs=1e-6)
+        assert a.logprobs == pytest.approx(b.logprobs, abs=1e-5)
+        assert a.entropies == pytest.approx(b.entropies, abs=1e-5)
 
 
 @pytest.mark.parametrize("family", ["tiny", "qwen2_5_vl", "idefics3"])

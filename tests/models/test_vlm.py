@@ -20,9 +20,8 @@ LORA = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear", "init_lora_weig
 
 
 def one_step(vlm, rate=0.05):
-    rows = [
-        Row(vlm.encoder.prompt(chat), vlm.encoder.completion(text)) for chat, text in zip(questions(), SAID, strict=True)
-    ]
+    encode = vlm.encoder
+    rows = [Row(encode.prompt(c), encode.completion(t)) for c, t in zip(questions(), SAID, strict=True)]
     out = score(vlm.model, collate(rows, pad=vlm.pad, device=vlm.device, side="right"), rows)
     optimizer = torch.optim.SGD([p for _, p in vlm.named_weights()], lr=rate)
     (-(out.logps * out.mask).mean()).backward()
