@@ -10,6 +10,8 @@ import textwrap
 from itertools import groupby
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from mmevolve.report.folder import At, RunFolder, is_run, open_run
 from mmevolve.report.groups import Attempt, Worth, attempts_at, examples_worth_reading
 from mmevolve.report.marks import Mark, step_marks, whole_marks
@@ -19,8 +21,7 @@ from mmevolve.store import RunStore
 
 WIDE = 100
 STAGES = ("samples", "knobs", "trajectories", "critiques", "examples", "metrics")
-ROWS = {"trajectories": ("attempt", "attempts"), "critiques": ("critique", "critiques"), "examples": ("training row", "training rows"),
-        "samples": ("question", "questions")}  # fmt: skip
+ROWS = {"samples": "question", "trajectories": "attempt", "critiques": "critique", "examples": "training row"}
 
 
 def status(run: str) -> int:
@@ -49,7 +50,7 @@ def status(run: str) -> int:
 
 
 def show(run: str, sample: str | None = None, n: int = 10) -> int:
-    """Print groups worth reading, or every attempt at one sample; 2 for a folder that holds no run, or an unknown sample."""
+    """Print groups worth reading, or every attempt at one sample; 2 when there is no such run or sample."""
     if not is_run(run):
         return _not_a_run(run)
     ink = Ink(sys.stdout.isatty() and "NO_COLOR" not in os.environ)
@@ -60,12 +61,13 @@ def show(run: str, sample: str | None = None, n: int = 10) -> int:
         print(f"{run} has no judged attempts yet: nothing to show")
         return 0
     print(
-        f"{several(len(groups), 'group')} worth reading, found by rule. One sample alone: mmevolve show {run} --sample ID"
+        f"{several(len(groups), 'group')} worth reading, found by rule and not at random.\n"
+        f"One sample alone: mmevolve show {run} --sample ID"
     )
     for kind, members in groupby(groups, key=lambda g: g.kind):
         found = list(members)
         print(f"\n{ink.bold(f'── {kind} ')}{'─' * max(0, WIDE - 4 - len(kind))}")
-        print(ink.soft(clean(found[0].rule)))
+        print("\n".join(ink.soft(line) for line in textwrap.wrap(clean(found[0].rule), WIDE)))
         for group in found:
             print("\n".join(group_lines(group, ink)))
     return 0
@@ -163,14 +165,14 @@ def _stages(folder: RunFolder, loop: str, at: At) -> str:
     """What one round has, in a few words."""
     place = RunStore(folder.path, loop).round_folder(at)
     tables = sorted(f.stem for f in place.glob("*.parquet"))
-    words = [several(len(folder.table(loop, at, t)), *ROWS[t]) for t in STAGES if t in tables and t in ROWS]
+    words = [several(folder.count(loop, at, t), ROWS[t]) for t in STAGES if t in tables and t in ROWS]
     words += ["trained"] if (place / "checkpoint").is_dir() else []
     measured = [t.removesuffix("_critiques") for t in tables if t.endswith("_critiques")]
     if "metrics" in tables:
         words.append("measured" + (f" ({', '.join(measured)})" if measured else ""))
     for parts in sorted(place.glob("*.parts")):
         if parts.stem not in tables:
-            done = sum(len(RunStore(folder.path).read(file)) for file in sorted(parts.glob("*.parquet")))
+            done = sum(pq.read_metadata(file).num_rows for file in parts.glob("*.parquet"))
             words.append(f"{parts.stem} under way, {several(done, 'row')} so far")
     if "examples" in tables and not (place / "checkpoint").is_dir():
         words.append("training to do")

@@ -1,4 +1,4 @@
-"""A run in a dozen numbers: accuracy before and after, the gain with its interval, cost, and one row a measured point."""
+"""A run in a dozen numbers: accuracy before and after, the gain with its interval, cost, and every measured point."""
 
 from __future__ import annotations
 

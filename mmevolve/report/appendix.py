@@ -20,7 +20,7 @@ KINDS = {
 WORDS = {
     "attempt": "one answer that the model wrote, with its steps",
     "critic": "anything that judges an attempt: a rule, a learned model, or an oracle",
-    "oracle": "a judge that knows the picture exactly; it measures, and takes part in training only where the recipe says so",
+    "oracle": "a judge that knows the picture exactly; it measures, and trains only where the recipe says so",
     "held-out": "set aside for measuring, never trained on",
     "pass@1, pass@8": "the chance that one attempt, or at least one of eight, has the right answer",
     "point": "a percentage point: from 40 % to 45 % is 5 points",

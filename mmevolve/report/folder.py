@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 
-from mmevolve.store import RunStore
+from mmevolve.store import RunStore, StoreError
 from mmevolve.types import Sample
 
 At = int | str
@@ -24,17 +26,23 @@ class RunFolder:
         path: the run folder.
         loops: names of its loops, in the order they ran.
         tables: what was read so far.
+        damaged: what was found wrong with tables that could not be read; they count as not there.
     """
 
     path: str
     loops: tuple[str, ...]
     tables: dict[tuple[str, At, str], list[Any]] = field(default_factory=dict, repr=False, compare=False)
+    damaged: list[str] = field(default_factory=list, compare=False)
 
     def table(self, loop: str, at: At, name: str) -> list[Any]:
-        """Rows of a finished table; an empty list when it was not made."""
+        """Rows of a finished table; an empty list when it was not made or is damaged."""
         key = (loop, at, name)
         if key not in self.tables:
-            self.tables[key] = RunStore(self.path, loop).table(at, name)
+            try:
+                self.tables[key] = RunStore(self.path, loop).table(at, name)
+            except StoreError as error:
+                self.tables[key] = []
+                self.damaged.append(str(error))
         return self.tables[key]
 
     def points(self, loop: str) -> list[At]:
@@ -47,9 +55,22 @@ class RunFolder:
         """Whether a table is finished."""
         return (RunStore(self.path, loop).round_folder(at) / f"{name}.parquet").exists()
 
-    def samples(self, loop: str, name: str) -> dict[str, Sample]:
-        """Samples of a loop by id: `samples` of every round, or an evaluation's `<name>_samples`, where they were kept."""
-        return {s.id: s for at in self.points(loop) for s in self.table(loop, at, name)}
+    def count(self, loop: str, at: At, name: str) -> int:
+        """Rows of a finished table, without reading them; 0 when it was not made."""
+        path = RunStore(self.path, loop).round_folder(at) / f"{name}.parquet"
+        try:
+            return pq.read_metadata(path).num_rows if path.exists() else 0
+        except (pa.ArrowException, OSError) as error:
+            self.damaged.append(f"{path} is damaged ({error})")
+            return 0
+
+    def questions(self, evaluation: str) -> dict[str, Sample]:
+        """An evaluation's samples by id, from the first place where they were kept; empty when they never were."""
+        for loop in self.loops:
+            for at in self.points(loop):
+                if self.has(loop, at, f"{evaluation}_samples"):
+                    return {s.id: s for s in self.table(loop, at, f"{evaluation}_samples")}
+        return {}
 
     def text(self, name: str) -> str:
         """A text file of the run folder; empty when it is not there."""

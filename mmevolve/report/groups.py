@@ -1,4 +1,4 @@
-"""Groups worth reading, found by rule and not at random: what training mended and broke, and where critics are wrong."""
+"""Groups worth reading, found by rule: what training mended and broke, and where critics are wrong."""
 
 from __future__ import annotations
 
@@ -68,18 +68,25 @@ class _Round:
 
 
 def examples_worth_reading(path: str, loops: Sequence[str] | None = None, k: int = 10) -> list[Worth]:
-    """Up to `k` groups, every kind in its turn, no sample twice; kinds that a run has none of leave room for others."""
-    folder = open_run(path, loops)
-    kinds = [list(rule(folder)) for rule in (_fixed, _broken, _wrong_step, _disagree, _kept)]
-    chosen: list[Worth] = []
+    """Up to `k` groups of a run, found by rule; `loops` in the order they ran, or as the run's own files tell."""
+    return worth_reading(open_run(path, loops), k=k)
+
+
+def worth_reading(folder: RunFolder, *, k: int = 10) -> list[Worth]:
+    """Every kind in its turn, no sample twice; kinds that a run has none of leave room for others."""
+    kinds = [rule(folder) for rule in (_fixed, _broken, _wrong_step, _disagree, _kept)]
+    chosen: list[list[Worth]] = [[] for _ in kinds]
     seen: set[str] = set()
-    for row in zip_longest(*kinds):
-        for worth in row:
-            if worth is not None and len(chosen) < k and worth.sample.id not in seen:
+    going = list(range(len(kinds)))
+    while going and len(seen) < k:
+        for i in tuple(going):
+            worth = next((w for w in kinds[i] if w.sample.id not in seen), None)
+            if worth is None:
+                going.remove(i)
+            elif len(seen) < k:
                 seen.add(worth.sample.id)
-                chosen.append(worth)
-    order = list(dict.fromkeys(w.kind for kind in kinds for w in kind))
-    return sorted(chosen, key=lambda w: order.index(w.kind))
+                chosen[i].append(worth)
+    return [worth for alike in chosen for worth in alike]
 
 
 def attempts_at(folder: RunFolder, sample: str) -> list[Worth]:
@@ -149,8 +156,9 @@ def _disagree(folder: RunFolder) -> Iterator[Worth]:
     for tables in _rounds(folder):
         truth = ORACLE if any(c.critic == ORACLE for c in tables.critiques) else verifier(tables.critiques)
         found: list[tuple[float, Attempt]] = []
+        learned = step_critics(tables.critiques)
         for attempts in tables.attempts.values():
-            gaps = [(_gap(a, name, truth), a) for a in attempts for name in step_critics(tables.critiques)]
+            gaps = [(_gap(a, name, truth), a) for a in attempts for name in learned]
             found += [max(gaps, key=lambda pair: pair[0])] if gaps else []
         found = sorted((pair for pair in found if pair[0] > 0.5), key=lambda pair: -pair[0])
         if found:
@@ -186,7 +194,7 @@ def _steps(attempt: Attempt, critic: str) -> tuple[float, ...]:
 
 
 def _rounds(folder: RunFolder) -> Iterator[_Round]:
-    """Judged attempts: those the policy was trained from, last round first, held-out ones, and a reward model's data."""
+    """Judged attempts: what the policy learned from, last round first; held-out ones; a reward model's data."""
     rounds = [(loop, at) for loop in folder.loops for at in folder.points(loop) if folder.has(loop, at, "critiques")]
     labels = [place for place in rounds if any(isinstance(r, Labelled) for r in folder.table(*place, "examples")[:1])]
     for place in reversed(rounds):
@@ -211,9 +219,7 @@ def _read(folder: RunFolder, loop: str, at: At, evaluation: str) -> _Round:
         said.setdefault(c.trajectory_id, []).append(c)
     rows = [] if evaluation else folder.table(loop, at, "examples")
     kept = {row.source for row in rows if not isinstance(row, Labelled)}  # labels teach a reward model, not the policy
-    samples = folder.samples(loop, _table(evaluation, "samples")) if evaluation else {
-        s.id: s for s in folder.table(loop, at, "samples")
-    }  # fmt: skip
+    samples = folder.questions(evaluation) if evaluation else {s.id: s for s in folder.table(loop, at, "samples")}
     attempts: dict[str, list[Attempt]] = {}
     for t in folder.table(loop, at, _table(evaluation, "trajectories")):
         mine = attempts.setdefault(t.sample_id, [])
@@ -222,5 +228,7 @@ def _read(folder: RunFolder, loop: str, at: At, evaluation: str) -> _Round:
         when = "before training" if at == "before" else f"{loop} round {at}"
         where = f"{loop} {when}" if at == "before" and loop != folder.loops[0] else when
         name = where if evaluation == HELD_OUT else f"{where}, attempt {len(mine) + 1}"
+        if t.sampling.get("prompt", "question") != "question":
+            name += f", prompt '{t.sampling['prompt']}'"
         mine.append(Attempt(name, t, tuple(said.get(t.id, ())), right, t.id in kept))
     return _Round(loop, at, samples, attempts, critiques)

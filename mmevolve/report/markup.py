@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Sequence
 
 from PIL import Image
 
@@ -17,9 +18,8 @@ WIDEST = 480
 
 def clean(text: object) -> str:
     """Text without control characters, terminal escapes, lone surrogates and direction overrides."""
-    return "".join(
-        c if c.isprintable() or c in KEPT else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in str(text)
-    )
+    other = "\N{REPLACEMENT CHARACTER}"
+    return "".join(c if c.isprintable() or c in KEPT else " " if c.isspace() else other for c in str(text))
 
 
 def esc(text: object) -> str:
@@ -55,11 +55,10 @@ def figure(drawing: str, caption: str) -> str:
     return f"<figure>{drawing}<figcaption>{caption}</figcaption></figure>"
 
 
-def legend(names: list[str]) -> str:
-    """What the lines of a chart are called."""
-    return (
-        '<p class="legend">' + "".join(f'<span class="key s{i}">{esc(n)}</span>' for i, n in enumerate(names)) + "</p>"
-    )
+def legend(names: list[str], *, kinds: Sequence[str] = ("s0", "s1")) -> str:
+    """What the marks of a chart are called."""
+    keys = "".join(f'<span class="key {kind}">{esc(name)}</span>' for kind, name in zip(kinds, names, strict=True))
+    return f'<p class="legend">{keys}</p>'
 
 
 def section(title: str, body: str, *, kind: str = "") -> str:

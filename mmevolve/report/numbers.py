@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mmevolve.report.folder import At, RunFolder
 from mmevolve.statistics import Interval, paired_interval
-from mmevolve.types import Critique, Trajectory
+from mmevolve.types import Critique, Labelled, Trajectory
 
 HELD_OUT, SAMPLES = "held_out", "samples"
 SHORT = {
@@ -53,7 +53,8 @@ class Flow:
         samples: questions taken.
         attempts: trajectories written for them.
         right: attempts that the verifier passed; None without a verifier.
-        kept: attempts that became training rows.
+        kept: rows that were trained on.
+        labels: whether the rows are labels that teach a reward model, not attempts that teach the policy.
     """
 
     loop: str
@@ -62,6 +63,7 @@ class Flow:
     attempts: int
     right: int | None
     kept: int
+    labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def charted(all_points: Sequence[Point], name: str) -> list[Point]:
 
 
 def verifier(critiques: Sequence[Critique]) -> str | None:
-    """The critic whose verdict is right or wrong about the answer: `answer`, or else the first that only says 0 or 1."""
+    """The critic that says whether the answer is right: `answer`, or else the first that only says 0 or 1."""
     names = list(dict.fromkeys(c.critic for c in critiques))
     if "answer" in names:
         return "answer"
@@ -171,8 +173,10 @@ def flows(folder: RunFolder) -> list[Flow]:
                 said = folder.table(loop, at, "critiques")
                 critic = verifier(said)
                 right = sum((c.score or 0.0) > 0 for c in said if c.critic == critic) if critic else None
-                sizes = [len(folder.table(loop, at, name)) for name in ("samples", "trajectories", "examples")]
-                found.append(Flow(loop, at, sizes[0], sizes[1], right, sizes[2]))
+                sizes = [folder.count(loop, at, name) for name in ("samples", "trajectories")]
+                rows = folder.table(loop, at, "examples")
+                labels = bool(rows) and isinstance(rows[0], Labelled)
+                found.append(Flow(loop, at, sizes[0], sizes[1], right, len(rows), labels))
     return found
 
 
@@ -181,9 +185,7 @@ def families(folder: RunFolder) -> list[Family]:
     places = held_out(folder)
     if len(places) < 2:
         return []
-    meta = {
-        k: s.meta.get("family") for loop in folder.loops for k, s in folder.samples(loop, f"{HELD_OUT}_samples").items()
-    }
+    meta = {k: s.meta.get("family") for k, s in folder.questions(HELD_OUT).items()}
     before, after = (held_out_verdicts(folder, *place) for place in (places[0], places[-1]))
     names = list(dict.fromkeys(str(meta[k]) for k in before if meta.get(k) is not None))
     found = []

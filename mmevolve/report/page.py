@@ -9,9 +9,9 @@ from pathlib import Path
 from mmevolve.config.errors import ConfigError
 from mmevolve.report import appendix, reading, story
 from mmevolve.report.folder import RunFolder, is_run, open_run
-from mmevolve.report.groups import examples_worth_reading
+from mmevolve.report.groups import worth_reading
 from mmevolve.report.markup import esc
-from mmevolve.report.numbers import points
+from mmevolve.report.numbers import flows, points
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # a browser then loads nothing and runs nothing
 
@@ -34,38 +34,40 @@ def write(run: str) -> Path:
 def page(folder: RunFolder) -> str:
     """The report as HTML text."""
     name = Path(folder.path).resolve().name
-    found = points(folder)
+    found, rounds = points(folder), flows(folder)
     style = files("mmevolve.report").joinpath("report.css").read_text(encoding="utf-8")
-    about = next(
-        (line.lstrip("# ").strip() for line in folder.text("recipe.yaml").splitlines() if line.startswith("#")), ""
-    )
+    first = folder.text("recipe.yaml").partition("\n")[0]
+    about = first.lstrip("# ").strip() if first.startswith("#") else ""
     body = [
         f"<header class=top><p class=kicker>mmevolve run report</p><h1>{esc(name)}</h1>",
         f"<p class=about>{esc(about)}</p>" if about else "",
         unfinished(folder),
-        story.headline(folder, found),
+        damaged(folder),
+        story.headline(folder, found, rounds),
         "</header>",
-        story.the_loop(folder),
+        story.the_loop(rounds),
         '<div class="grid">',
         story.accuracy(folder, found),
         story.chances(found),
         story.wrong_steps(found),
         story.by_family(folder),
         "</div>",
-        story.where_rows_went(folder),
+        story.all_numbers(found),
+        story.where_rows_went(rounds),
         reading.honesty(folder, found),
-        reading.worth_reading(examples_worth_reading(folder.path, folder.loops)),
+        reading.groups(worth_reading(folder)),
         appendix.cost(folder),
         appendix.made_of(folder),
-        f"<footer>Written by mmevolve from the tables in this run's folder. Look further: <code>mmevolve show {esc(folder.path)}"
-        "</code></footer>",
+        "<footer>Written by mmevolve from the tables in this run's folder. Look further: "
+        f"<code>mmevolve show {esc(folder.path)}</code></footer>",
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-        f"<title>{esc(name)} · mmevolve</title><style>{style}</style></head><body><main>{''.join(body)}</main></body></html>\n"
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><meta name="color-scheme" content="light dark">'
+        f"<title>{esc(name)} · mmevolve</title><style>{style}</style>"
     )
+    page = f"<head>{head}</head><body><main>{''.join(body)}</main></body>"
+    return f'<!doctype html>\n<html lang="en">{page}</html>\n'
 
 
 def unfinished(folder: RunFolder) -> str:
@@ -80,6 +82,11 @@ def unfinished(folder: RunFolder) -> str:
     ]
     where = f" It got as far as {doing[-1]}." if doing else ""
     return (
-        f'<p class="alert">This run has not finished, or was stopped early.{esc(where)} The page shows what there is; the same '
-        "<code>mmevolve run</code> command goes on where it stopped.</p>"
+        f'<p class="alert">This run has not finished, or was stopped early.{esc(where)} The page shows what there is. '
+        "The same <code>mmevolve run</code> command goes on where it stopped.</p>"
     )
+
+
+def damaged(folder: RunFolder) -> str:
+    """A sentence for every table that could not be read."""
+    return "".join(f'<p class="alert">Left out: {esc(what)}.</p>' for what in dict.fromkeys(folder.damaged))

@@ -12,41 +12,40 @@ from mmevolve.report.markup import esc, picture, section, table
 from mmevolve.report.numbers import Point
 from mmevolve.report.words import percent, several
 
+TITLE = "Can the step scores be believed?"
+
 
 def honesty(folder: RunFolder, points: list[Point]) -> str:
     """The learned step scores against the oracle."""
     tests = step_tests(folder)
     curves = [(p, k, v) for p in points for k, v in p.numbers.items() if "step_auroc" in k and v is not None]
     if not tests and not curves:
-        return section(
-            "Can the step scores be believed?",
-            '<p class="note">This run does not hold a learned step score and the exact judge (the "oracle") on the same '
-            "attempts, so nothing can be said.</p>",
-        )
-    words = (
-        "<p>A <b>step-reward model</b> is a critic that has learned to score each step, here without being shown the truth. "
-        "The <b>oracle</b> knows the picture exactly and calls a step right or wrong. Held against it:</p>"
+        nothing = "No attempts of this run were judged both by a learned step score and by the oracle, which knows."
+        return section(TITLE, f'<p class="note">{nothing}</p>')
+    body = (
+        "<p>A <b>step-reward model</b> is a critic that has learned to score every step of an attempt. The "
+        "<b>oracle</b> knows the picture exactly and says whether a step is right. Here the one is held against the "
+        "other, on attempts of the training rounds.</p>"
     )
-    body = words
     if curves:
         rows = [[esc(p.where), esc(k.rpartition("step_auroc_")[2]), f"{v:.3f}"] for p, k, v in curves]
         body += table(["measured", "critic", "step AUROC"], rows)
         body += (
-            '<p class="caption">Step AUROC: the chance that a right step is scored above a wrong one. 0.5 is guessing, 1 is '
-            "never mistaken.</p>"
+            '<p class="caption">Step AUROC: the chance that a right step is scored above a wrong one. 0.5 is guessing, '
+            "1 is never mistaken.</p>"
         )
     if tests:
-        heads = ["critic", "round", "right steps accepted", "wrong steps rejected", "steps"]
+        heads = ["round", "critic", "right steps accepted", "wrong steps rejected", "steps"]
         body += table(heads, [_test_row(t) for t in tests])
         body += '<p class="caption">A step counts as accepted when its score is at least one half.</p>'
         body += _bins(tests[-1])
-    return section("Can the step scores be believed?", body)
+    return section(TITLE, body)
 
 
 def _test_row(t: StepTest) -> list[str]:
     return [
-        esc(t.critic),
         esc(f"{t.loop} round {t.round}"),
+        esc(t.critic),
         percent(t.accepted / t.right) if t.right else "–",
         percent(t.rejected / t.wrong) if t.wrong else "–",
         f"{t.right + t.wrong:,}",
@@ -62,7 +61,7 @@ def _bins(t: StepTest) -> str:
     name = f"{esc(t.critic)}, {esc(t.loop)} round {t.round}"
     return (
         f"<details><summary>By score: {name}</summary>{said}"
-        '<p class="caption">For a score to be believed as a probability, the share that is right should be about the score.</p>'
+        '<p class="caption">A score can be read as a probability when the share that is right is about the score.</p>'
         "</details>"
     )
 
@@ -71,22 +70,20 @@ def _meter(share: float) -> str:
     return f'<span class="meter"><i style="width:{100 * share:.0f}%"></i></span> {100 * share:.0f} %'
 
 
-def worth_reading(groups: list[Worth]) -> str:
+def groups(found: list[Worth]) -> str:
     """The groups, by kind, each with picture, question and marked attempts."""
-    if not groups:
-        return section(
-            "Groups worth reading",
-            '<p class="note">No judged attempts are kept in this run yet: there is nothing to read.</p>',
-        )
+    if not found:
+        nothing = "No judged attempts are kept in this run yet: there is nothing to read."
+        return section("Groups worth reading", f'<p class="note">{nothing}</p>')
     body = (
-        f"<p>{several(len(groups), 'question').capitalize()} with the model's attempts, chosen by rule and not at random. Every "
-        "step carries the marks of the critics that score steps: ✓ and ✗ are verdicts, numbers are learned scores between 0 "
-        "and 1 (green from one half, red below).</p>"
+        f"<p>{several(len(found), 'question')} with the model's attempts, chosen by rule and not at random. Every step "
+        "carries the marks of the critics that score steps: ✓ and ✗ are verdicts, numbers are learned scores between "
+        "0 and 1 (green from one half, red below).</p>"
     )
-    for kind, members in groupby(groups, key=lambda g: g.kind):
-        found = list(members)
-        body += f'<h3>{esc(kind)}</h3><p class="caption">{esc(found[0].rule)}</p>'
-        body += "".join(_group(g) for g in found)
+    for kind, members in groupby(found, key=lambda g: g.kind):
+        alike = list(members)
+        body += f'<h3>{esc(kind)}</h3><p class="caption">{esc(alike[0].rule)}</p>'
+        body += "".join(_group(g) for g in alike)
     return section("Groups worth reading", body, kind="reading")
 
 
@@ -120,8 +117,9 @@ def _attempt(attempt: Attempt) -> str:
     ]
     cut = '<p class="note">Cut off at the length limit.</p>' if t.stop_reason == "length" else ""
     steps = f"<ol class=steps>{''.join(rows)}</ol>" if rows else '<p class="note">The model wrote nothing.</p>'
+    head = f'<b>{esc(attempt.where)}</b><span class="{tone}">{answer}: {sign}</span>{kept}'
     return (
-        f'<div class="attempt"><p class="head"><b>{esc(attempt.where)}</b><span class="{tone}">{answer}: {sign}</span>{kept}</p>'
+        f'<div class="attempt"><p class="head">{head}</p>'
         f'{steps}{cut}<p class="whole">as a whole {whole or "no critic said anything"}</p></div>'
     )
 

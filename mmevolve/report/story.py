@@ -5,40 +5,42 @@ from __future__ import annotations
 from mmevolve.report import svg
 from mmevolve.report.folder import RunFolder
 from mmevolve.report.markup import esc, figure, legend, section, table
-from mmevolve.report.numbers import Flow, Point, changed, charted, families, flows, gain_of, held_out, held_out_verdicts
+from mmevolve.report.numbers import Flow, Point, changed, charted, families, gain_of, held_out, held_out_verdicts
 from mmevolve.report.words import duration, in_points, memory, percent, several
 from mmevolve.statistics import mcnemar, wilson
 
 
-def headline(folder: RunFolder, points: list[Point]) -> str:
+def headline(folder: RunFolder, points: list[Point], rounds: list[Flow]) -> str:
     """Before, after, the gain in plain words, and what it cost."""
-    measured = [p for p in points if p.number("accuracy") is not None]
-    gain = gain_of(folder)
-    if not measured:
+    shares = [p.numbers["accuracy"] for p in points if p.number("accuracy") is not None]
+    gain, cost = gain_of(folder), _cost(folder, rounds)
+    if not shares:
         return (
-            '<p class="lead">This run has no held-out accuracy: nothing was set aside to be measured, or the run stopped '
-            f"before the first measurement. So the page cannot say whether the model got better.</p>{_cost(folder)}"
+            '<p class="lead">This run has no held-out accuracy: nothing was set aside to be measured, or the run '
+            f"stopped before the first measurement. So this page cannot say whether the model got better.</p>{cost}"
         )
-    first, last = measured[0].numbers["accuracy"], measured[-1].numbers["accuracy"]
     if gain is None:
         return (
-            f'<p class="big"><span>{percent(first)}</span></p><p class="lead">Held-out accuracy ({esc(measured[0].where)}). '
-            f"It was measured only once, so there is nothing to compare it with yet.</p>{_cost(folder)}"
+            f'<p class="big"><span>{percent(shares[0])}</span></p><p class="lead">Share of held-out questions answered '
+            f"rightly. It was measured only once, so there is nothing to compare it with yet.</p>{cost}"
         )
     fixed, broken = changed(folder)
-    verdict = "The interval leaves out zero." if gain.low > 0 else (
-        "The interval leaves out zero, on the wrong side: the model got worse."
-        if gain.high < 0
-        else "The interval includes zero: this run alone does not show that training changed the accuracy."
-    )  # fmt: skip
+    if gain.low <= 0 <= gain.high:
+        verdict = "The interval includes zero: this run alone does not show that training changed the accuracy."
+    else:
+        verdict = (
+            "The interval leaves out zero." if gain.low > 0 else "The model got worse: the interval is below zero."
+        )
     return (
-        f'<p class="big"><span>{percent(first)}</span><i aria-label="to">→</i><span class="now">{percent(last)}</span></p>'
-        f'<p class="lead">Share of {several(gain.n, "question")} answered rightly, before and after the model learned from '
-        "its own judged answers. None of these questions was used in training.</p>"
+        f'<p class="big"><span>{percent(shares[0])}</span><i aria-label="to">→</i>'
+        f'<span class="now">{percent(shares[-1])}</span></p>'
+        f'<p class="lead">Share of {several(gain.n, "question")} answered rightly, before and after the model learned '
+        "from its own judged answers. None of these questions was used in training.</p>"
         f'<p class="lead">Change: <b>{in_points(gain.mean)} points</b>, 95 % interval {in_points(gain.low)} to '
-        f"{in_points(gain.high)}. {verdict} {several(fixed, 'question')} went from wrong to right, {broken:,} from right to "
-        f"wrong (if both were equally likely, a split this uneven would come up with probability {_chance(mcnemar(fixed, broken))})."
-        f"</p>{_cost(folder)}"
+        f"{in_points(gain.high)}. {verdict}</p>"
+        f"<p>{several(fixed, 'question')} went from wrong to right and {broken:,} from right to wrong. If training "
+        f"only shuffled the answers, a split at least as uneven would come up with probability "
+        f"{_chance(mcnemar(fixed, broken))}.</p>{cost}"
     )
 
 
@@ -46,77 +48,80 @@ def _chance(p: float) -> str:
     return "below 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _cost(folder: RunFolder) -> str:
+def _cost(folder: RunFolder, rounds: list[Flow]) -> str:
     summary = folder.json("summary.json")
     facts = []
     if isinstance(summary.get("seconds"), int | float):
         facts.append(("time", duration(summary["seconds"])))
     if isinstance(summary.get("peak_rss_bytes"), int):
         facts.append(("memory at most", memory(summary["peak_rss_bytes"])))
-    rounds = [f for f in flows(folder)]
     facts.append(("rounds trained", f"{len(rounds)}"))
     facts.append(("attempts judged", f"{sum(f.attempts for f in rounds):,}"))
-    return '<dl class="facts">' + "".join(f"<div><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>" for k, v in facts) + "</dl>"
+    cells = "".join(f"<div><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>" for k, v in facts)
+    return f'<dl class="facts">{cells}</dl>'
 
 
-def the_loop(folder: RunFolder) -> str:
-    """How a round works, as a picture with this run's numbers."""
-    found = flows(folder)
-    last: Flow | None = found[-1] if found else None
-    numbers = {
-        "questions": f"{last.samples:,}" if last else "",
-        "attempts": f"{last.attempts:,}" if last else "",
-        "judge": f"{last.right:,} right" if last and last.right is not None else "",
-        "choose": f"{last.kept:,} kept" if last else "",
-        "train": f"on {last.kept:,} rows" if last else "",
-        "measure": "held-out questions",
-    }
-    whose = f" The numbers are those of {esc(last.loop)} round {last.round}, the last one." if last else ""
+def the_loop(rounds: list[Flow]) -> str:
+    """How a round works, as a picture with the numbers of the last round that taught the policy."""
+    last = next((f for f in reversed(rounds) if not f.labels), None)
+    numbers, whose = {"measure": "held-out set"}, ""
+    if last is not None:
+        numbers |= {"questions": f"{last.samples:,}", "attempts": f"{last.attempts:,}", "choose": f"{last.kept:,} kept"}
+        numbers |= {"train": f"{last.kept:,} rows", "judge": f"{last.right:,} right" if last.right is not None else ""}
+        whose = f" The numbers are those of {esc(last.loop)} round {last.round}."
     words = (
-        "<p>The model answers questions about pictures, several times each, writing its reasoning step by step. "
-        "<b>Critics</b> judge the attempts: one compares the answer with the reference answer, others may score every step. "
-        "The attempts that pass become <b>training rows</b>, the model learns from them, and the next round starts "
-        f"from the model that came out.{whose}</p>"
+        "<p>The model answers questions about pictures, several times each, and writes its reasoning step by step. "
+        "<b>Critics</b> judge the attempts: one compares the answer with the reference answer, others may score every "
+        "step. The attempts that are chosen become <b>training rows</b>. The model learns from them, and the next "
+        f"round starts from the model that came out.{whose}</p>"
     )
-    return section("How a round works", words + figure(svg.loop(numbers), "One round of the loop."))
+    picture = figure(svg.loop(numbers), "One round. Measuring uses questions that are never trained on.")
+    return section("How a round works", f'<div class="grid"><div>{words}</div>{picture}</div>')
 
 
 def accuracy(folder: RunFolder, points: list[Point]) -> str:
-    """Accuracy on the held-out questions, point by point, with Wilson intervals, and all numbers as a table."""
+    """Accuracy on the held-out questions, point by point, with Wilson intervals."""
     shown = charted(points, "accuracy")
-    counts = {place: len(held_out_verdicts(folder, *place)) for place in held_out(folder)}
-    bands = [wilson(round(p.numbers["accuracy"] * n), n) if (n := counts.get((p.loop, p.at))) else None for p in shown]
-    body = ""
-    if shown:
-        line = svg.Series(
-            "accuracy",
-            [p.numbers["accuracy"] for p in shown],
-            [b.low if b else None for b in bands],
-            [b.high if b else None for b in bands],
-        )
-        n = max(counts.values(), default=0)
-        body = figure(
+    if not shown:
+        return section("Accuracy, round by round", _nothing("held-out accuracy"))
+    places = held_out(folder)
+    n = len(held_out_verdicts(folder, *places[0])) if places else 0
+    shares = [p.numbers["accuracy"] for p in shown]
+    bands = [wilson(round(share * n), n) for share in shares] if n else []
+    line = svg.Series("accuracy", shares, [b.low for b in bands], [b.high for b in bands])
+    about = (
+        f"The band is the 95 % interval of each share by itself (Wilson, {several(n, 'question')}). The change given "
+        "at the top compares question by question, and is more exact."
+    )
+    return section(
+        "Accuracy, round by round",
+        figure(
             svg.lines([line], [p.where for p in shown], title="Held-out accuracy at each measured point"),
-            f"Share of held-out questions answered rightly, one attempt a question. The band is the 95 % interval of each "
-            f"share by itself (Wilson, {several(n, 'question')}); the change from first to last, given above, compares "
-            "question by question and is more exact. Rounds are counted from 0, as in the run's folders.",
-        )
-    return section("Accuracy, round by round", (body or _nothing("held-out accuracy")) + _all_numbers(points))
+            f"Share of held-out questions answered rightly, one attempt a question. {about if n else ''} Rounds are "
+            "counted from 0, as in the run's folders.",
+        ),
+    )
 
 
-def _all_numbers(points: list[Point]) -> str:
+def all_numbers(points: list[Point]) -> str:
+    """Every measured point as a table; the numbers that few people need are folded away."""
     names = ["accuracy", "pass@1", "pass@8", "right_answer_wrong_step"]
-    rows = [
-        [esc(p.where), *(percent(v) if (v := p.number(n)) is not None else "–" for n in names), _rows(p)]
-        for p in points
-    ]
-    if not rows:
+    points = [p for p in points if any(v is not None for v in p.numbers.values())]
+    if not points:
         return ""
-    heads = ["measured", "accuracy", "pass@1", "pass@8", "right answer, wrong step", "rows trained on"]
-    others = sorted({n for p in points for n in p.numbers if n not in names and n != "rows"})
-    more = [[esc(p.where), *(_plain(p.number(n)) for n in others)] for p in points]
-    extra = f"<details><summary>Every other number</summary>{table(['measured', *map(esc, others)], more)}</details>"
-    return table(heads, rows) + (extra if others else "")
+    rows = [[esc(p.where), *(_share(p.number(n)) for n in names), _rows(p)] for p in points]
+    heads = ["percent", "accuracy", "pass@1", "pass@8", "right answer, wrong step", "rows trained on"]
+    others = sorted(
+        {n for p in points for n, v in p.numbers.items() if n not in names and n != "rows" and v is not None}
+    )
+    more = [[esc(n), *(_plain(p.number(n)) for p in points)] for n in others]
+    wide = table(["", *(esc(p.where) for p in points)], more)
+    extra = f"<details><summary>Every other number that was measured</summary>{wide}</details>" if others else ""
+    return section("Every measured point", table(heads, rows) + extra)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
 
 
 def _rows(point: Point) -> str:
@@ -139,8 +144,9 @@ def chances(points: list[Point]) -> str:
         legend(names)
         + figure(
             svg.lines(lines, [p.where for p in shown], title="pass@1 and pass@8 at each measured point"),
-            "Eight attempts are drawn at each held-out question. The space between the lines is what the model can do but "
-            "does not do reliably: self-training lives on it. If the upper line falls, the model is losing variety.",
+            "Several attempts are drawn at each of a set of held-out questions. The space between the lines is what "
+            "the model can do but does not do reliably: self-training lives on it. If the upper line falls, the model "
+            "loses variety.",
         ),
     )
 
@@ -156,24 +162,24 @@ def wrong_steps(points: list[Point]) -> str:
         "Right answers for a wrong reason",
         figure(
             svg.lines([line], [p.where for p in shown], title="Share of right answers with a wrong step"),
-            "Of the held-out attempts with a right answer, the share in which some step is wrong, by a judge that knows "
-            "the picture exactly. Lower is better: a model that is paid for answers alone tends to drift upwards.",
+            "Of the held-out attempts with a right answer, the share in which some step is wrong, by a judge that "
+            "knows the picture exactly. Lower is better. Training on answers alone tends to push it up.",
         ),
     )
 
 
-def where_rows_went(folder: RunFolder) -> str:
+def where_rows_went(rounds: list[Flow]) -> str:
     """A funnel a round, from questions to training rows."""
-    found = flows(folder)
-    if not found:
-        return section("Where the attempts went", _nothing("a round with training rows"))
+    if not rounds:
+        return section("Where the attempts went", _nothing("round with training rows"))
     pictures = []
-    for f in found:
+    for f in rounds:
         steps = [("questions", f.samples), ("attempts", f.attempts)]
         steps += [("right answer", f.right)] if f.right is not None else []
-        steps.append(("training rows", f.kept))
-        share = f"{percent(f.kept / f.attempts)} of the attempts were trained on." if f.attempts else "No attempts."
+        steps.append(("labelled rows" if f.labels else "training rows", f.kept))
         name = f"{f.loop} round {f.round}"
+        share = f"{percent(f.kept / max(1, f.attempts))} of the attempts were trained on."
+        share = "These rows teach a critic to score steps, so wrong attempts are needed too." if f.labels else share
         pictures.append(
             figure(svg.funnel(steps, title=f"Where the attempts of {name} went"), f"<b>{esc(name)}</b>. {share}")
         )
@@ -185,18 +191,24 @@ def by_family(folder: RunFolder) -> str:
     found = families(folder)
     if not found:
         return ""
-    rows = [(f.name.replace("_", " "), f.before, f.after) for f in found]
-    counts = [
+    picture = svg.pairs(
+        [(f.name.replace("_", " "), f.before, f.after) for f in found],
+        title="Accuracy by kind of question, before and after",
+    )
+    fewest = min(f.n for f in found)
+    caption = (
+        f"Share of right answers at the first and the last measured point; {fewest} questions or more of each kind."
+    )
+    rows = [
         [esc(f.name), f"{f.n:,}", percent(f.before), percent(f.after), in_points(f.after - f.before)] for f in found
     ]
-    picture = figure(
-        svg.pairs(rows, title="Accuracy by kind of question, before and after"),
-        "Share of right answers by kind of question, first and last measured point. Few questions a kind: read small "
-        "differences as noise.",
+    numbers = table(["kind", "questions", "before", "after", "points"], rows)
+    return section(
+        "By kind of question",
+        legend(["before", "after"], kinds=("before", "after"))
+        + figure(picture, caption)
+        + f"<details><summary>As a table</summary>{numbers}</details>",
     )
-    heads = ["kind", "questions", "before", "after", "points"]
-    return section("By kind of question", legend(["before", "after"]).replace("s0", "before").replace("s1", "after") + picture
-                   + f"<details><summary>As a table</summary>{table(heads, counts)}</details>", kind="families")  # fmt: skip
 
 
 def _nothing(what: str) -> str:

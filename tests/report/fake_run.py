@@ -1,7 +1,7 @@
 """A small run folder made by hand: attempts of known kinds, critiques with known scores, numbers that can be counted.
 
-Held-out question i is right before when i % 3 == 0; after stage k also when i % 3 == 1 and i < n * k / 3, and question 0
-is broken. With n = 12 that is 4, 4, 6 right of 12: fixed 1, 4 and 7, broken 0.
+Held-out question i is right before when i % 3 == 0; after stage k also when i % 3 == 1 and i < n * k / 3, and question
+0 is broken. With n = 12 that is 4, 4, 6 right of 12: fixed 1, 4 and 7, broken 0.
 Every training question has four attempts, in this order: gold, lucky (right answer, wrong first step), misread (both
 wrong), mute (no answer, and markup in it). The first is kept, and of every fourth question the second as well.
 """

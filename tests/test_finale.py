@@ -1,0 +1,60 @@
+import pytest
+
+from mmevolve.finale import closing_lines
+
+POINTS = [
+    ("warmup", "before", 0.412, 0.3985, 0.72, 0.31, 0),
+    ("warmup", 0, 0.45, 0.43, 0.74, 0.33, 400),
+    ("reward", 0, None, None, None, None, 1983),
+    ("evolve", 2, 0.579, 0.551, 0.781, 0.19, 1402),
+]
+NAMES = ("loop", "round", "accuracy", "pass@1", "pass@8", "right_answer_wrong_step", "rows")
+
+
+def summary(**other):
+    known = {
+        "accuracy_before": 0.412, "accuracy_after": 0.579, "gain": 0.167, "gain_low": 0.131, "gain_high": 0.2033,
+        "n_questions": 600, "seconds": 272.4, "peak_rss_bytes": 1_234_000_000,
+        "rounds": [dict(zip(NAMES, p, strict=True)) for p in POINTS],
+    }  # fmt: skip
+    return known | other
+
+
+def test_the_table_is_aligned_and_fits_a_hundred_columns():
+    lines = closing_lines(summary(), run="runs/quickstart")
+    rows = [line for line in lines if line.startswith(("  warmup", "  reward", "  evolve"))]
+    assert [row.split()[0] for row in rows] == ["warmup", "warmup", "reward", "evolve"]
+    assert len({len(row) for row in rows}) == 1 and max(map(len, lines)) <= 100
+    assert rows[0].split() == ["warmup", "before", "41.2", "%", "39.9", "%", "72.0", "%", "31.0", "%", "-"]
+    assert rows[2].split()[-2:] == ["-", "1,983"]
+
+
+def test_the_gain_is_told_with_interval_questions_time_and_memory():
+    text = "\n".join(closing_lines(summary(), run="runs/quickstart"))
+    assert "41.2 % -> 57.9 %: +16.7 points" in text
+    assert "95 % interval +13.1 to +20.3, paired over 600 questions" in text
+    assert "4 min 32 s in all, at most 1.23 GB of memory" in text
+    assert "runs/quickstart/report.html" in text and "mmevolve show runs/quickstart" in text
+    assert "includes 0" not in text
+
+
+def test_an_interval_around_zero_is_said_to_show_nothing():
+    text = "\n".join(closing_lines(summary(gain=0.01, gain_low=-0.02, gain_high=0.04), run="r"))
+    assert "the interval includes 0: this run alone does not show" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"gain": None}, "measured once only"),
+        ({"accuracy_before": None, "accuracy_after": None, "gain": None, "rounds": []}, "no held-out accuracy"),
+    ],
+)
+def test_missing_numbers_make_plain_sentences(change, said):
+    assert said in "\n".join(closing_lines(summary(**change), run="r"))
+
+
+def test_columns_that_no_point_has_are_left_out():
+    rounds = [{**dict.fromkeys(NAMES), "loop": "evolve", "round": 0, "accuracy": 0.5, "rows": 0}]
+    text = "\n".join(closing_lines(summary(rounds=rounds), run="r"))
+    assert "pass@8" not in text and "rows" not in text and "accuracy" in text

@@ -1,0 +1,71 @@
+import json
+
+import pytest
+from report.fake_run import fake_run
+
+from mmevolve.statistics import paired_interval
+from mmevolve.store import RunStore
+from mmevolve.summary import summarise, write_summary
+
+LOOPS = ["warm_up", "step_reward", "evolve"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return fake_run(tmp_path_factory.mktemp("run"), warm_up=True, finished=False)
+
+
+@pytest.fixture(scope="module")
+def summary(run):
+    return summarise(run, LOOPS, seconds=61.5, peak_rss_bytes=2_000_000_000)
+
+
+def test_accuracy_and_gain_are_those_that_were_counted_by_hand(summary):
+    # right of 12: 0 3 6 9 before; 3 6 9 and 1 4 7 10 at the end
+    assert summary["accuracy_before"] == pytest.approx(4 / 12)
+    assert summary["accuracy_after"] == pytest.approx(7 / 12)
+    before = [float(i % 3 == 0) for i in range(12)]
+    after = [float(i in (1, 3, 4, 6, 7, 9, 10)) for i in range(12)]
+    gain = paired_interval(before, after)
+    assert (summary["gain"], summary["gain_low"], summary["gain_high"]) == (gain.mean, gain.low, gain.high)
+    assert summary["gain"] == pytest.approx(3 / 12)
+    assert (summary["n_questions"], summary["seconds"], summary["peak_rss_bytes"]) == (12, 61.5, 2_000_000_000)
+
+
+def test_measured_points_come_in_the_order_of_the_loops(summary):
+    assert [(r["loop"], r["round"]) for r in summary["rounds"]] == [
+        ("warm_up", "before"), ("warm_up", 0), ("step_reward", 0), ("evolve", "before"), ("evolve", 0), ("evolve", 1),
+    ]  # fmt: skip
+    last = summary["rounds"][-1]
+    assert last["accuracy"] == pytest.approx(7 / 12) and last["pass@1"] == pytest.approx(7 / 12 - 0.05)
+    assert last["pass@8"] == pytest.approx(0.72) and last["right_answer_wrong_step"] == pytest.approx(0.10)
+    assert last["rows"] == 15 and summary["rounds"][0]["rows"] == 0
+    assert last["held_out/accuracy_unparsed"] == 0.0
+
+
+def test_a_loop_without_evaluations_is_listed_with_what_it_has(summary):
+    reward = summary["rounds"][2]
+    assert reward["rows"] == 48 and reward["step_auroc_prm"] == 0.8125
+    assert reward["accuracy"] is None and reward["step_auroc_odd"] is None  # not a number is not a number
+
+
+def test_a_run_measured_once_has_no_gain(tmp_path):
+    run = fake_run(tmp_path, rounds=0)
+    summary = summarise(run, ["evolve"], seconds=1.0, peak_rss_bytes=1)
+    assert summary["accuracy_before"] == summary["accuracy_after"] == pytest.approx(4 / 12)
+    assert summary["gain"] is None and summary["n_questions"] == 0
+
+
+def test_a_run_without_evaluations_is_summed_up_without_numbers(tmp_path):
+    store = RunStore(str(tmp_path), "evolve")
+    store.write(store.round_folder(0) / "metrics.parquet", [{"rows": 7}])
+    summary = summarise(str(tmp_path), ["evolve", "never_begun"], seconds=1.0, peak_rss_bytes=1)
+    assert summary["accuracy_before"] is None and summary["gain_low"] is None
+    assert [r["rows"] for r in summary["rounds"]] == [7]
+
+
+def test_the_file_is_plain_json_and_leaves_nothing_beside_it(run, summary):
+    file = write_summary(run, summary)
+    assert json.loads(file.read_text()) == summary
+    assert file.name == "summary.json" and not list(file.parent.glob("*.tmp"))
+    assert "NaN" not in file.read_text()
