@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def save_state(folder: Path, optimizer: torch.optim.Optimizer, scheduler: Any | 
         "names": names,
         "scalars": scalars,
         "groups": state["param_groups"],
-        "scheduler": None if scheduler is None else plain(scheduler.state_dict()),
+        "scheduler": None if scheduler is None else progress(scheduler),
     }
     (folder / "optimizer.json").write_text(json.dumps(rest, indent=1))
 
@@ -52,7 +53,14 @@ def load_state(folder: Path, optimizer: torch.optim.Optimizer, scheduler: Any | 
     groups = [{**g, "betas": tuple(g["betas"])} if "betas" in g else g for g in rest["groups"]]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     if scheduler is not None and rest["scheduler"] is not None:
-        scheduler.load_state_dict(rest["scheduler"])
+        scheduler.load_state_dict({**scheduler.state_dict(), **rest["scheduler"]})
+
+
+def progress(scheduler: Any) -> dict[str, Any]:
+    """How far a schedule is. Settings that are not plain values are left out: the recipe gives them anew."""
+    given = inspect.signature(type(scheduler)).parameters
+    state = scheduler.state_dict()
+    return {k: plain(v) for k, v in state.items() if k not in given or isinstance(v, int | float | str | None)}
 
 
 def plain(state: Any) -> Any:
