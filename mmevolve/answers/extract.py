@@ -23,6 +23,7 @@ _LONGEST = 40_000  # characters read; of a longer text, its end
 _SHORT_WORDS = 5
 _LONG_WORDS = 7
 _SUBJECT = re.compile(r"^(?:the|it|this|that|there)\b(?: \w+){0,3}? (?:is|are|was|were)\b ", re.IGNORECASE)
+_REASON = re.compile(r",| because | since | as ")
 _END_TOKENS = re.compile(r"(?:</s>|<\|[a-z_]+\|>|<end_of_turn>)\s*$")
 _OUTER = " \t\r\n*_`\"“”'"
 
@@ -92,9 +93,10 @@ def _short(content: str) -> str:
     left, equals, right = content.rpartition("=")
     if equals and "\\" not in left and (numbers.parse(right) is not None or value(right) is not None):
         return right.strip()
-    if len(content.split()) > _LONG_WORDS:
-        return _free(content) or content
-    return content
+    if len(content.split()) <= _LONG_WORDS:
+        return content
+    head = _REASON.split(content, maxsplit=1)[0].strip()
+    return head if len(head.split()) <= _SHORT_WORDS else _free(content) or content
 
 
 def _free(text: str) -> str | None:
@@ -103,12 +105,13 @@ def _free(text: str) -> str | None:
     if len(words) > 1 and (opens := yes_no.opening(text)):
         return opens
     if "\n" not in text and len(words) <= _SHORT_WORDS:
-        said = _SUBJECT.sub("", text)
-        return _clean(said) or None
+        return _short(_clean(_SUBJECT.sub("", text))) or None
     lines = text.split("\n")
     return (
         yes_no.opening(lines[-1])
+        or numbers.counted(lines[-1])
         or numbers.last_stated(lines[-1])
+        or numbers.counted(text)
         or numbers.last_stated(text)
         or numbers.last_number(text)
         or numbers.last_word(text)

@@ -19,6 +19,10 @@ _STATED = re.compile(
     r"(?:\b(?:is|are|was|were|be|equals|has|have|to)|=|≈) {0,2}"
     rf"(?:about|approximately|around|exactly|only|roughly|a total of)? {{0,2}}({_WRITTEN})(?![\w/^*])"
 )
+_THERE = re.compile(
+    rf"\bthere (?:is|are|was|were) (?:only |exactly |about |a total of )?({_WRITTEN}|[a-z]+)\b", re.IGNORECASE
+)
+_MEASURE = re.compile(rf"({_WRITTEN})\s?[a-zA-Z°%²³]*")
 _SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 _SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _SMALL += ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
@@ -59,6 +63,20 @@ def last_stated(text: str) -> str | None:
     """The last number that a verb or an equals sign leads to: `There are 3 boxes of 12 eggs` says 3."""
     found = _STATED.findall(text.translate(_SIGNS))
     return found[-1].strip() if found else None
+
+
+def counted(text: str) -> str | None:
+    """What the last `there are N` counts, in digits or as a number word: `There are two bars below 6` says two."""
+    found = [n for n in _THERE.findall(text.translate(_SIGNS)) if n[0].isdigit() or n.lower() in _WORDS]
+    return found[-1].strip() if found else None
+
+
+def measure(text: str) -> float | None:
+    """The number that a short text is, with or without a unit: `60°`, `3 cm`, `$5`."""
+    number = parse(text)
+    if number is None and len(text) <= _LONGEST and (match := _MEASURE.fullmatch(text.strip().translate(_SIGNS))):
+        number = parse(match[1])
+    return number
 
 
 def last_word(text: str) -> str | None:

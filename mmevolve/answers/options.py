@@ -26,6 +26,10 @@ _BRACKETED = re.compile(r"[(\[]([A-Z])[)\]]")
 _BRACKETED_SMALL = re.compile(r"\(([a-z])\)")
 _NAMED = re.compile(r"\b(?:option|choice)[ \t]{1,4}[*\"']{0,4}\(?([A-Z])\b", re.IGNORECASE)
 _ALONE = re.compile(r"(?<![\w'’\\-])([A-Z])(?![\w'’°#♭♯^=+-])")
+_THING = re.compile(
+    r"(?:[∠△]|\b(?:angles?|points?|lines?|sides?|segment|triangle|circle|vertex|node|solution|samples?|at)) ?$",
+    re.IGNORECASE,
+)
 _YES_NO = frozenset({"yes", "no", "true", "false"})
 _ARTICLE = re.compile(
     r"[ \t]{1,4}(?:is|was|are|seems|looks|would|must|should|because|since|as|and|or|but)\b|[ \t]{0,4}(?:$|[^\w \t])"
@@ -56,14 +60,20 @@ def to_letter(answer: str, choices: Sequence[str]) -> str | None:
     leading = _LEADING.match(answer)
     if leading and (leading[1] or leading[2]).upper() in known:
         return (leading[1] or leading[2]).upper()
-    number = numbers.parse(answer)
-    if number is not None:
-        equal = [
-            letter for letter, choice in zip(known, choices, strict=False) if numbers.parse(_tidy(choice)) == number
-        ]
-        if len(equal) == 1:
-            return equal[0]
-    return None
+    return _by_number(answer, choices)
+
+
+def _by_number(answer: str | None, choices: Sequence[str]) -> str | None:
+    """Letter of the only option that is the same number, units apart."""
+    number = numbers.measure(answer) if answer else None
+    if number is None:
+        return None
+    equal = [
+        letter
+        for letter, choice in zip(letters(choices), choices, strict=False)
+        if numbers.measure(_tidy(choice)) == number
+    ]
+    return equal[0] if len(equal) == 1 else None
 
 
 def exactly(text: str, choices: Sequence[str]) -> str | None:
@@ -94,10 +104,10 @@ def mentioned(text: str, choices: Sequence[str]) -> str | None:
     if whole_line:
         return whole_line
     if not all(choice.strip().lower() in _YES_NO for choice in choices):
-        alone = [m for m in _ALONE.finditer(text) if m[1] in known and not _is_word(text, m)]
+        alone = [m for m in _ALONE.finditer(text) if m[1] in known and not _is_word(text, m) and not _is_label(text, m)]
         if alone:
             return alone[-1][1]
-    return by_text(text, choices) or to_letter(lines[-1], choices)
+    return by_text(text, choices) or to_letter(lines[-1], choices) or _by_number(numbers.last_stated(text), choices)
 
 
 def by_text(text: str, choices: Sequence[str]) -> str | None:
@@ -123,6 +133,11 @@ def normal(text: str) -> str:
 def _is_word(text: str, match: re.Match[str]) -> bool:
     """Whether a letter alone is the article `A` or the pronoun `I`."""
     return match[1] in "AI" and not _ARTICLE.match(text, match.end())
+
+
+def _is_label(text: str, match: re.Match[str]) -> bool:
+    """Whether a letter alone names a thing in the picture: `angle B`, `solution A`."""
+    return _THING.search(text, max(0, match.start() - 12), match.start()) is not None
 
 
 def _tidy(text: str) -> str:

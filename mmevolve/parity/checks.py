@@ -205,9 +205,7 @@ def _scienceqa(rows: Iterable[Row], root: Path) -> Iterator[Check]:
             None if drawn else official,
             own=own,
             own_agrees=None if drawn else own == chr(ord("A") + official),
-            why="the file holds no reference answers"
-            if gold is None
-            else "",
+            why="the file holds no reference answers" if gold is None else "",
         )
 
 

@@ -111,6 +111,12 @@ def test_an_options_own_words_do_not_pass_for_a_statement():
     assert extract("The correct answer is (B) the answer is option A in the image.", choices=choices) == "B"
 
 
+def test_a_letter_that_names_a_point_is_no_option_and_a_number_is_one_whatever_its_unit():
+    text = "Since angle A is right, the triangle gives that the angle at B is 60 degrees."
+    assert extract(text, choices=("30°", "60°", "90°"), strict=False) == "B"
+    assert extract("Then point A lies so that the length is 3.0", choices=("5", "4", "3"), strict=False) == "C"
+
+
 def test_lettered_points_of_a_figure_are_not_options_of_a_yes_no_question():
     text = "The line AO is a radius, it connects O (point O) to point A on the circle.\n\nFalse"
     assert extract(text, choices=("True", "False"), strict=False) == "B"
@@ -128,6 +134,9 @@ def test_lettered_points_of_a_figure_are_not_options_of_a_yes_no_question():
         ("After that there are three small objects left on the table.", "three"),
         ("2 + 3 = 5\n5 * 2 = 10", "10"),
         ("The color is red", "red"),
+        ("19 - 12 = 7", "7"),
+        ("There are two bars with values smaller than 6.", "two"),
+        ("The answer to the question is 3, as 3 objects are preferred by more than 7 people.", "3"),
     ],
 )
 def test_free_text_yields_its_yes_no_or_number(text, answer):

@@ -64,7 +64,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_rule_hangs_or_crashes_on_a_page_without_end_of(name):
     text = HOSTILE[name]
-    start = time.perf_counter()
+    start = time.process_time()
     extract(text)
     extract(text, strict=False)
     extract(text, choices=TEXTS, strict=False)
@@ -94,4 +94,4 @@ def test_no_rule_hangs_or_crashes_on_a_page_without_end_of(name):
     mathvista.normalise(text, answer_type="float", precision=1)
     mathvista.shortcut(text, answer_type="integer")
     relaxed.correct(text, "12")
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
