@@ -98,7 +98,7 @@ def _group(group: Worth) -> str:
         f'<article id="{esc(s.id)}"><header>{f"<div class=pictures>{pictures}</div>" if pictures else ""}'
         f'<div><p class="question">{question}</p>{f"<ol type=A>{options}</ol>" if options else ""}{reference}'
         f'<p class="where">{esc(s.id)}{family}</p></div></header>'
-        f"{''.join(_attempt(a) for a in group.attempts)}</article>"
+        f'<div class="attempts">{"".join(_attempt(a) for a in group.attempts)}</div></article>'
     )
 
 
