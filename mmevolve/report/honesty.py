@@ -48,7 +48,7 @@ def step_tests(folder: RunFolder) -> list[StepTest]:
                 pairs = [
                     (score, real > 0)
                     for c in said
-                    if c.critic == critic and len(c.step_scores) == len(truth.get(c.trajectory_id, ()))
+                    if c.critic == critic and len(c.step_scores) == len(truth.get(c.trajectory_id, ())) > 0
                     for score, real in zip(c.step_scores, truth[c.trajectory_id], strict=True)
                 ]
                 if pairs:

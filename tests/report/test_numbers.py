@@ -17,6 +17,7 @@ from mmevolve.report.numbers import (
     points,
     verifier,
 )
+from mmevolve.store import RunStore
 from mmevolve.types import Critique
 
 
@@ -72,6 +73,16 @@ def test_step_scores_are_held_against_the_oracle(folder):
     assert (test.wrong, test.rejected) == (12 + 24 + 24, 48)
     assert sum(n for n, _ in test.bins) == test.right + test.wrong
     assert test.bins[2] == (48, 0.0)
+
+
+def test_an_attempt_without_steps_is_not_held_against_the_oracle(tmp_path):
+    run = fake_run(tmp_path, rounds=1)
+    store = RunStore(run, "evolve")
+    said = store.table(0, "critiques")
+    silent = [Critique("x/0/9", "prm", None, error="the attempt has no steps"), Critique("x/0/9", "oracle", 0.0)]
+    store.write(store.round_folder(0) / "critiques.parquet", [*said, *silent])
+    (test,) = step_tests(open_run(run))
+    assert (test.wrong, test.rejected) == (60, 48)
 
 
 def test_a_repeated_before_is_not_drawn_twice():
