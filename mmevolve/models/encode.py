@@ -74,7 +74,8 @@ class Encoder:
         text = self.processor.apply_chat_template([_bare(m) for m in chat], add_generation_prompt=True)
         bos = self.tokenizer.bos_token
         begun = bos is not None and text.startswith(bos)  # else the tokenizer adds its own, as transformers has it
-        out = self.processor(text=[text], images=images or None, return_tensors="pt", add_special_tokens=not begun)
+        pictures = [images] if images else None  # one list a prompt: LLaVA-OneVision tiles only a prompt's sole image
+        out = self.processor(text=[text], images=pictures, return_tensors="pt", add_special_tokens=not begun)
         self.calls += 1
         ids = tuple(out.pop("input_ids")[0].tolist())
         out.pop("attention_mask", None)

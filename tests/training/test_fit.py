@@ -26,6 +26,7 @@ from mmevolve.training.modules import ReasonerModule, StepRewardModule
 from mmevolve.types import Demonstration, Labelled, Preference
 
 pytestmark = [
+    pytest.mark.filterwarnings(r"ignore:Found \d+ module\(s\) in eval mode"),  # a frozen eye, on purpose
     pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`"),
     pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers"),
     pytest.mark.filterwarnings("ignore:.*GPU available but not used"),
