@@ -140,7 +140,7 @@ class Fit:
             "enable_checkpointing": False,
             "enable_progress_bar": False,
             "enable_model_summary": False,
-            "log_every_n_steps": 10,
+            "log_every_n_steps": min(10, len(batches)),
         }
         trainer = self.trainer(**settings(ours, self.trainer))
         loader = DataLoader(batches, batch_size=1, shuffle=False, collate_fn=only)
