@@ -32,6 +32,9 @@ class Spread:
     trainer: Callable[..., lightning.Trainer] = lightning.Trainer
     module: Callable[..., ReasonerModule] = ReasonerModule
 
+    def describe(self) -> None:
+        """Nothing for the store's keys: rows do not depend on how they were spread, so devices may change in a run."""
+
     def __call__(self, policy: Any, work: Work, units: Sequence[Any]) -> list[list[Any]]:
         """Rows of each unit, in the units' order."""
         rows = RunStore(tempfile.mkdtemp(prefix="mmevolve-predict-"))

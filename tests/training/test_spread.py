@@ -66,10 +66,10 @@ def alone(model_folder, judge, tmp_path_factory, small_units):
     return evolve(tmp_path_factory.mktemp("alone"), TransformersVLM(model_folder), judge, None, samples), samples
 
 
-@pytest.mark.parametrize("strategy", ["ddp_spawn", pytest.param("ddp_fork", marks=pytest.mark.slow)])
-def test_two_processes_give_the_rows_of_one(fresh, judge, alone, tmp_path, strategy):
+def test_two_processes_give_the_rows_of_one(fresh, judge, alone, tmp_path):
+    """Forked, not spawned: a spawned process imports lightning first, which fails beside a torchvision without ops."""
     expected, samples = alone
-    assert evolve(tmp_path, fresh(), judge, spread_over(2, strategy), samples) == expected
+    assert evolve(tmp_path, fresh(), judge, spread_over(2, "ddp_fork"), samples) == expected
     assert set(expected) == {"samples.parquet", "trajectories.parquet", "critiques.parquet"}
 
 
