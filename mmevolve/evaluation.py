@@ -36,6 +36,7 @@ class HeldOut:
 
     def groups(self, policy: VLM, store: RunStore, *, at: int | str) -> list[Group]:
         """Attempts and critiques, made or read. Draws do not depend on the round, so rounds are paired by question."""
+        store.once(at, f"{self.name}_samples", list, self.data)
         attempts = store.once(at, f"{self.name}_trajectories", verbs.sample, policy, self.sampler, self.data, round=0)
         said = store.once(at, f"{self.name}_critiques", verbs.critique, self.critics, attempts, self.data)
         return verbs.group(self.data, attempts, said)

@@ -108,15 +108,24 @@ def plan_lines(recipe: Recipe) -> list[str]:
     header = [line.lstrip("# ").rstrip() for line in recipe.text.splitlines()[:1]]
     lines = [*header, f"run folder {folder}"]
     for loop in loops_of(plain):
-        name, rounds = loop.get("name", "evolve"), loop.get("rounds", 1)
-        data = deref(loop.get("data"), plain)
-        n = deref(loop.get("sampler"), plain).get("n", 8)
-        questions = int(data.get("n", data.get("limit") or 0) * loop.get("fraction", 1.0))
+        name, rounds = loop_name(loop), loop.get("rounds", 1)
         done = sum((folder / name / f"round={r:03d}" / "metrics.parquet").exists() for r in range(rounds))
-        volume = f"{questions:,} questions x {n} attempts" if questions else f"{n} attempts a question"
         state = "finished" if done == rounds else f"{done} finished" if done else "to do"
-        lines.append(f"  {name:<12} {rounds} round{'s' if rounds != 1 else ' '} of {volume:<34} {state}")
+        lines.append(f"  {name:<10} {rounds} round{'s' if rounds != 1 else ' '}  {volume(loop, plain):<40} {state}")
     return [*lines, ""]
+
+
+def volume(loop: dict[str, Any], plain: dict[str, Any]) -> str:
+    """What one round of a loop does, in a few words."""
+    steps = deref(loop.get("train"), plain).get("steps")
+    trained = f", {steps:,} gradient steps" if steps else ""
+    if "sampler" not in loop:
+        return f"given rows{trained}"
+    data = deref(loop.get("data"), plain)
+    attempts = f"{deref(loop['sampler'], plain).get('n', 8)} attempts"
+    count = data.get("n") or data.get("limit")
+    questions = f"{round(count * loop.get('fraction', 1.0)):,} questions x " if count else "each question x "
+    return f"{questions}{attempts}{trained}"
 
 
 def deref(node: Any, plain: dict[str, Any]) -> dict[str, Any]:
@@ -127,14 +136,20 @@ def deref(node: Any, plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def loops_of(plain: dict[str, Any]) -> list[dict[str, Any]]:
-    """A recipe's loop calls in order, one or several."""
+    """A recipe's loop calls in order, one or several; calls of other things are left out."""
     loop = plain.get("loop", [])
-    return loop if isinstance(loop, list) else [loop]
+    calls = loop if isinstance(loop, list) else [loop]
+    return [call for call in calls if isinstance(call, dict) and "store" in call]
+
+
+def loop_name(loop: dict[str, Any]) -> str:
+    """The folder of a loop's tables: its name, or what it is called by default."""
+    return str(loop.get("name") or str(loop.get("_target_", "")).rpartition(".")[2])
 
 
 def loop_names(recipe: Recipe) -> list[str]:
-    """Names of a recipe's loops in order: the folders of their tables."""
-    return [loop.get("name", "evolve") for loop in loops_of(recipe.plain())]
+    """Names of a recipe's loops in order."""
+    return [loop_name(loop) for loop in loops_of(recipe.plain())]
 
 
 def run_folder(recipe: Recipe) -> Path:

@@ -94,9 +94,9 @@ def _measure(
     groups: Sequence[Any],
     held: Sequence[HeldOut],
     policy: VLM,
-    **counts: int,
+    rows: int = 0,
 ) -> dict[str, float]:
-    numbers = {**counts, **(verbs.measure(metrics, groups) if groups else {})}
+    numbers = {"rows": rows, **(verbs.measure(metrics, groups) if groups else {})}
     for evaluation in held:
         numbers |= evaluation(policy, store, at=at)
     (row,) = store.once(at, "metrics", lambda: [numbers])

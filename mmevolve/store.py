@@ -161,7 +161,7 @@ class RunStore:
             rows = table.to_pylist()
         except (pa.ArrowException, OSError, ValueError) as error:
             raise damaged(path, error) from error
-        cls = getattr(types, kind, None)
+        cls = next((noun for noun in types.NOUNS if noun.__name__ == kind), None)
         return rows if cls is None else [from_row(cls, self._portable(row, back=True)) for row in rows]
 
     def _table(self, rows: Sequence[Any], key: Any) -> pa.Table:

@@ -233,7 +233,7 @@ class Rollout:
 
 
 Example = Demonstration | Preference | Labelled | Rollout
-NOUNS: tuple[type, ...] = (Sample, Trajectory, Critique, Group, Demonstration, Preference, Labelled, Rollout)
+NOUNS: tuple[type, ...] = (Sample, Trajectory, Critique, Demonstration, Preference, Labelled, Rollout)
 
 
 def to_row(item: Any) -> dict[str, Any]:
@@ -259,14 +259,19 @@ def from_row(cls: type[T], row: Mapping[str, Any]) -> T:
         elif kind == "numbers":
             values[name] = tuple(raw)
         else:
-            values[name] = _freeze(json.loads(raw), typing.get_type_hints(cls)[name])
+            values[name] = _freeze(json.loads(raw), _hints(cls)[name])
     return cls(**values)
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 @cache
 def _fields(cls: type) -> dict[str, str]:
     """Field name -> how it is stored: plain, numbers, json."""
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     kinds = {}
     for f in dataclasses.fields(cls):
         hint = hints[f.name]
@@ -299,9 +304,13 @@ def _dumps(value: Any) -> str:
 
 
 def _freeze(value: Any, hint: Any) -> Any:
-    """Lists back to tuples, and step dictionaries back to steps."""
+    """Lists back to tuples, messages inside them included, and step dictionaries back to steps; a mapping is JSON."""
     if hint == tuple[Step, ...]:
         return tuple(Step(**{**s, "region": tuple(tuple(b) for b in s["region"])}) for s in value)
+    return _tuples(value) if isinstance(value, list) else value
+
+
+def _tuples(value: Any) -> Any:
     if isinstance(value, list):
-        return tuple(_freeze(v, None) for v in value)
-    return value
+        return tuple(_tuples(v) for v in value)
+    return {k: _tuples(v) for k, v in value.items()} if isinstance(value, dict) else value

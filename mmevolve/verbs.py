@@ -27,7 +27,7 @@ def take(data: Sequence[Sample], fraction: float, seed: int, *, round: int) -> l
         raise ValueError(f"fraction {fraction}: expected more than 0 and at most 1")
     order = list(data)
     Random(stable_seed(seed, "take")).shuffle(order)
-    size = max(1, int(len(order) * fraction + 1e-9))  # 0.1 * 30 is 3, whatever binary fractions say
+    size = max(1, int(len(order) * fraction + 1e-3))  # 0.3333333 of 2,400 is 800
     start = round * size
     return [order[(start + i) % len(order)] for i in range(size)]
 
@@ -69,6 +69,10 @@ def group(batch: Sequence[Sample], trajectories: Sequence[Trajectory], critiques
     """All attempts and critiques by sample, in the batch's order."""
     attempts: dict[str, list[Trajectory]] = {s.id: [] for s in batch}
     said: dict[str, list[Critique]] = {s.id: [] for s in batch}
+    if len(attempts) < len(batch):
+        seen: set[str] = set()
+        twice = next(s.id for s in batch if s.id in seen or seen.add(s.id))
+        raise ValueError(f"two samples have the id '{twice}': their attempts cannot be told apart")
     owner = {}
     for t in trajectories:
         attempts[t.sample_id].append(t)

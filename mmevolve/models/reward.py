@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
 
 from mmevolve.models.encode import Row, collate
-from mmevolve.models.score import hidden_states
+from mmevolve.models.score import hidden_states, score_hidden
 from mmevolve.models.vlm import SCORE_TOKENS, TransformersVLM, model_folder, put_weights, token_batches
 from mmevolve.text import split_steps
 from mmevolve.types import Chat
@@ -27,21 +27,35 @@ HEAD = "step_reward_head.safetensors"
 class StepRewardModel:
     """Scores every step of a rationale in one pass.
 
+    The head is linear in the trunk's hidden state where the step ends and in the probability (without gradient) that
+    the trunk gives the step's least likely token: a slip is often a token that the model itself thought unlikely.
+    Which of the two it reads is a setting.
+
     Args:
         name: the VLM whose weights it starts from, or a folder that `save` wrote, head included.
         lora: as for `TransformersVLM`.
-        freeze: as for `TransformersVLM`.
+        freeze: as for `TransformersVLM`; `all` trains the head alone.
+        reads: what the head is given: the hidden state, the probability, or both.
         dtype: as for `TransformersVLM`; the head is always float32.
         device: as for `TransformersVLM`.
     """
 
     def __init__(
-        self, name: str, *, lora: Any = None, freeze: Any = "eye", dtype: Any = "float32", device: str = "auto"
+        self,
+        name: str,
+        *,
+        lora: Any = None,
+        freeze: Any = "eye",
+        reads: Literal["hidden", "likelihood", "both"] = "both",
+        dtype: Any = "float32",
+        device: str = "auto",
     ):
+        self.reads = reads
         self.trunk = TransformersVLM(name, lora=lora, freeze=freeze, dtype=dtype, device=device)
         self._home: dict[str, torch.Tensor] = {}
+        self._origin = ""
         width = self.trunk.model.get_output_embeddings().weight.shape[1]
-        self.head = torch.nn.Linear(width, 1, device=self.trunk.device)
+        self.head = torch.nn.Linear(width * (reads != "likelihood") + (reads != "hidden"), 1, device=self.trunk.device)
         torch.nn.init.zeros_(self.head.weight)
         torch.nn.init.zeros_(self.head.bias)
         trained = Path(model_folder(name)) / HEAD
@@ -62,7 +76,8 @@ class StepRewardModel:
 
     def describe(self) -> dict[str, Any]:
         head = torch.cat([p.detach().flatten() for p in self.head.parameters()]).cpu().numpy().tobytes()
-        return {"step_reward": self.trunk.describe(), "head": hashlib.sha256(head).hexdigest()[:16]}
+        trunk = {**self.trunk.describe(), "started_from": self._origin, "reads": self.reads}
+        return {"step_reward": trunk, "head": hashlib.sha256(head).hexdigest()[:16]}
 
     def start_from(self, policy: TransformersVLM) -> None:
         """Take over a trained policy's weights: the eye and the language it has learned.
@@ -79,6 +94,7 @@ class StepRewardModel:
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(theirs[name])
+        self._origin = policy.weights_digest()
 
     def rows(self, chats: Sequence[Chat], completions: Sequence[str]) -> tuple[list[Row], list[list[int]]]:
         """Token rows, and for each the positions (in the whole sequence) where its steps end.
@@ -103,8 +119,13 @@ class StepRewardModel:
         hidden = hidden_states(self.trunk.model, batch)
         width = max(len(at) for at in ends)
         where = torch.tensor([[*at, *[0] * (width - len(at))] for at in ends], device=hidden.device)
-        states = hidden.gather(1, where[..., None].expand(-1, -1, hidden.shape[-1]))
-        return self.head(states.float())[..., 0]
+        states = hidden.gather(1, where[..., None].expand(-1, -1, hidden.shape[-1])).float()
+        if self.reads != "hidden":
+            with torch.no_grad():
+                logps = score_hidden(self.trunk.model, hidden, rows).logps
+            likely = step_likelihood(logps, rows, ends)
+            states = likely if self.reads == "likelihood" else torch.cat([states, likely], dim=-1)
+        return self.head(states)[..., 0]
 
     @torch.inference_mode()
     def score_steps(self, chats: Sequence[Chat], completions: Sequence[str]) -> list[tuple[float, ...]]:
@@ -156,3 +177,23 @@ class StepRewardModel:
         """
         put_weights(dict(self.named_weights()), load_file(Path(folder) / "trained.safetensors"), self.name)
         self.version = version
+
+
+def step_likelihood(logps: torch.Tensor, rows: list[Row], ends: list[list[int]]) -> torch.Tensor:
+    """(B, S, 1): the probability of the least likely token of each step, zero past a row's last step.
+
+    The line break that ends a step is left out: after the last step the model would have ended its turn instead.
+
+    Args:
+        logps: (B, T) of the completions.
+        rows: the rows, for where their completions begin.
+        ends: where each step ends, in the whole sequence.
+    """
+    out = logps.new_zeros(len(rows), max(len(at) for at in ends), 1)
+    for i, (row, at) in enumerate(zip(rows, ends, strict=True)):
+        begin = 0
+        for k, end in enumerate(at):
+            stop = end - len(row.prompt.ids) + 1
+            out[i, k, 0] = logps[i, begin : max(stop - 1, begin + 1)].min().exp()
+            begin = stop
+    return out

@@ -43,7 +43,11 @@ def hidden_states(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def score(model: Any, inputs: dict[str, torch.Tensor], rows: list[Row]) -> Scored:
     """Score each row's completion; gradients flow when they are enabled."""
-    hidden = hidden_states(model, inputs)
+    return score_hidden(model, hidden_states(model, inputs), rows)
+
+
+def score_hidden(model: Any, hidden: torch.Tensor, rows: list[Row]) -> Scored:
+    """Score completions whose hidden states (B, T, D) are there already."""
     width = max(len(r.completion) for r in rows)
     where, targets = [], []
     for i, row in enumerate(rows):

@@ -33,7 +33,7 @@ class TransformersVLM:
     Args:
         name: a local folder, a hub id, or `mmevolve:tiny_vlm`, the model that ships with the package.
         lora: a `peft.LoraConfig`; None trains the weights themselves.
-        freeze: what full training leaves alone: `tower`, `eye` (tower and projector) or `nothing`.
+        freeze: what full training leaves alone: `tower`, `eye` (tower and projector), `all` or `nothing`.
         dtype: weights' dtype.
         device: `auto` takes a GPU when there is one.
         decode_rows: replies drawn side by side; changes speed and memory, not results.
@@ -44,7 +44,7 @@ class TransformersVLM:
         name: str,
         *,
         lora: peft.LoraConfig | None = None,
-        freeze: Literal["nothing", "tower", "eye"] = "eye",
+        freeze: Literal["nothing", "tower", "eye", "all"] = "eye",
         dtype: Literal["float32", "bfloat16", "float16"] = "float32",
         device: str = "auto",
         decode_rows: int = DECODE_ROWS,
@@ -296,4 +296,4 @@ def _frozen(name: str, freeze: str) -> bool:
     parts = name.split(".")
     if any(p in PROJECTORS for p in parts):  # Qwen keeps its projector inside the tower
         return freeze == "eye"
-    return freeze != "nothing" and any(p in TOWERS for p in parts)
+    return freeze == "all" or (freeze != "nothing" and any(p in TOWERS for p in parts))

@@ -45,7 +45,10 @@ class Independent:
             [ask(s, words) for s in samples], n=self.n, temperature=self.temperature, top_k=self.top_k,
             top_p=self.top_p, max_tokens=self.max_tokens, seeds=[stable_seed(self.seed, s.id, round) for s in samples],
         )  # fmt: skip
-        sampling = {"prompt": self.prompt, "temperature": self.temperature}
+        sampling = {
+            "prompt": self.prompt, "temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p,
+            "max_tokens": self.max_tokens, "seed": self.seed,
+        }  # fmt: skip
         for s, group in zip(samples, replies, strict=True):
             for i, reply in enumerate(group):
                 yield attempt(s, reply, id=f"{s.id}/{round}/{i}", round=round, sampling=sampling)

@@ -8,11 +8,14 @@ from mmevolve.types import Demonstration, Group, Trajectory
 
 
 def passing(group: Group, require: str, *, dedup: bool = True) -> list[Trajectory]:
-    """Attempts that the required critic scored above 0, in order; of those with the same text the first."""
+    """Attempts that the required critic scored above 0, in order; of those with the same text the first.
+
+    An attempt that was cut at the token limit is left out: its row would teach an end where there was none.
+    """
     scores = group.scores(require)
     kept: dict[str, Trajectory] = {}
     for i, (trajectory, score) in enumerate(zip(group.trajectories, scores, strict=True)):
-        if score is not None and score > 0:
+        if score is not None and score > 0 and trajectory.stop_reason != "length":
             kept.setdefault(trajectory.text if dedup else str(i), trajectory)
     return list(kept.values())
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import lightning
 import torch
@@ -17,12 +17,13 @@ from lightning.pytorch.loggers import CSVLogger
 from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 
+from mmevolve.config.ranges import Range
 from mmevolve.protocols import Loss
 from mmevolve.store import RunStore, StoreError, describe, difference
-from mmevolve.text import stable_seed
+from mmevolve.text import chunks, stable_seed
 from mmevolve.training.callbacks import KeepState, Learning, Progress, RestoreState, interruptible, settings
 from mmevolve.training.modules import ReasonerModule
-from mmevolve.types import Example
+from mmevolve.types import Example, Preference
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Fit:
             `weights` (fresh optimizer: iterative RFT), `optimizer` (weights, moments and schedule: continuous).
         module: the LightningModule that turns rows into the loss's input.
         shuffle: another order each round and epoch, by seed; False keeps the rows' order.
+        bucket: batches made together from rows of like length, then shuffled: less padding, another order.
         clip: gradient norm limit.
         seed: of the order and of dropout.
     """
@@ -59,6 +61,7 @@ class Fit:
     carry: Literal["nothing", "weights", "optimizer"] = "weights"
     module: Callable[..., ReasonerModule] = ReasonerModule
     shuffle: bool = True
+    bucket: Annotated[int, Range(1)] = 1
     clip: float = 1.0
     seed: int = 0
 
@@ -124,9 +127,15 @@ class Fit:
                 Random(stable_seed(self.seed, "order", round, epoch)).shuffle(turn)
             rows += turn
             epoch += 1
-        rows = rows[:need]
-        for start in range(0, len(rows), self.batch_size):
-            yield rows[start : start + self.batch_size]
+        window = self.bucket * self.batch_size
+        for start in range(0, need, window):
+            part = rows[start : min(start + window, need)]
+            if self.bucket > 1:
+                part.sort(key=_length)
+            batches = list(chunks(part, self.batch_size))
+            if self.bucket > 1:
+                Random(stable_seed(self.seed, "bucket", round, start)).shuffle(batches)
+            yield from batches
 
     def _fit(self, module: Any, batches: list, callbacks: list, store: RunStore, round: int) -> None:
         store.console.begin(f"{store.stage_name} round={round:03d} train")
@@ -148,6 +157,12 @@ class Fit:
             trainer.fit(module, loader)
         module.policy.eval_mode()
         store.console.end(len(batches))
+
+
+def _length(row: Example) -> int:
+    """Characters of a row, a stand-in for tokens that needs no tokenizer."""
+    sides = (row.chosen, row.rejected) if isinstance(row, Preference) else (getattr(row, "completion", ""),)
+    return sum(len(p.get("text", "")) for m in row.prompt for p in m["content"]) + max(map(len, sides))
 
 
 def only(items: list) -> Any:
