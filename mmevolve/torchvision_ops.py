@@ -1,9 +1,9 @@
 """Let torchvision be imported beside a torch build that its compiled operators were not made for.
 
 open_clip needs torchvision, and the registry has no CPU build of it. Where its compiled library does not load,
-`import torchvision` dies on the missing operator `torchvision::nms`, and with it transformers' vision-language classes and
-lightning (through torchmetrics). Neither operator is ever called here, so it is enough that their schemas exist. Where the
-real operators load, nothing is done.
+`import torchvision` dies on the missing operator `torchvision::nms`, and with it transformers' vision-language classes
+and lightning (through torchmetrics). Neither operator is ever called here, so it is enough that their schemas exist.
+Where the real operators load, nothing is done.
 """
 
 from __future__ import annotations

@@ -138,9 +138,11 @@ class Metric:
 POINTS = ["sampling:2", "critiques:2", "examples:1", "training:2", "metrics:1"]
 LATER = ["sampling:3", "training:12", "metrics:2"]
 
+WATCH = "import faulthandler; faulthandler.dump_traceback_later(200, exit=True)"  # a run that hangs says where
+
 
 def start(folder: Path, *more: str, **environment: str) -> subprocess.Popen:
-    command = [sys.executable, "-c", "from mmevolve.cli import main; raise SystemExit(main())"]
+    command = [sys.executable, "-c", f"{WATCH}; from mmevolve.cli import main; raise SystemExit(main())"]
     settings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", **environment}
     return subprocess.Popen(
         [*command, "run", "recipe.yaml", "--allow", "own_parts", *more],

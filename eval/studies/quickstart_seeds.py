@@ -4,7 +4,7 @@ Every arm starts from the same warm policy and, where it ranks by step reward, f
 tables and checkpoints of those stages are copied from the quickstart's run (the store refuses them if their settings
 differ). All arms take the same number of gradient steps on samples of the same number of questions.
 
-    python eval/studies/quickstart_seeds.py --seeds 5 --out runs/study          (resumes; about 25 minutes on 2 cores)
+    python eval/studies/quickstart_seeds.py --seeds 5 --out runs/study          (resumes; about 45 minutes on 2 cores)
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def main() -> None:
             run_arm(arm, recipe, out, seed, args.overrides)
     lines = table(out, args.seeds)
     print("\n".join(lines))
-    record("Quickstart and its controls", lines, command=f"python eval/studies/quickstart_seeds.py --seeds {args.seeds}")
+    command = f"python eval/studies/quickstart_seeds.py --seeds {args.seeds}"
+    record("Quickstart and its controls", lines, command=command)
 
 
 def run_arm(arm: str, recipe: str, out: Path, seed: int, overrides: list[str]) -> None:
@@ -75,25 +76,27 @@ def last_round(folder: Path, loop: str) -> str:
 
 def table(out: Path, seeds: int) -> list[str]:
     """Markdown: accuracy of each arm by seed, and paired differences over seeds and questions."""
-    after = {arm: [right(out / f"{arm}-{s}", "evolve", last_round(out / f"{arm}-{s}", "evolve")) for s in range(seeds)] for arm in ARMS}
+    folders = {arm: [out / f"{arm}-{s}" for s in range(seeds)] for arm in ARMS}
+    after = {arm: [right(f, "evolve", last_round(f, "evolve")) for f in runs] for arm, runs in folders.items()}
     start = [right(out / f"step_reward-{s}", "warmup", "before") for s in range(seeds)]
     warm = [right(out / f"step_reward-{s}", "evolve", "before") for s in range(seeds)]
-    honest = {arm: [wrong_step(out / f"{arm}-{s}") for s in range(seeds)] for arm in ARMS}
+    honest = {arm: [wrong_step(f) for f in runs] for arm, runs in folders.items()}
     points = {"shipped model": start, "after warm-up": warm, **after}
-    lines = ["| arm | " + " | ".join(f"seed {s}" for s in range(seeds)) + " | mean | right answer, wrong step |", "|" + " --- |" * (seeds + 3)]
+    heads = " | ".join(f"seed {s}" for s in range(seeds))
+    lines = [f"| arm | {heads} | mean | right answer, wrong step |", "|" + " --- |" * (seeds + 3)]
     for name, runs in points.items():
         means = [sum(r.values()) / len(r) for r in runs]
         steps = f"{sum(honest[name]) / seeds:.3f}" if name in honest else ""
-        lines.append(f"| {name} | " + " | ".join(f"{m:.3f}" for m in means) + f" | {sum(means) / seeds:.3f} | {steps} |")
+        each = " | ".join(f"{m:.3f}" for m in means)
+        lines.append(f"| {name} | {each} | {sum(means) / seeds:.3f} | {steps} |")
     lines += ["", "| difference, paired by question | points | 95 % interval |", "| --- | --- | --- |"]
-    pairs = [("step_reward", "shipped model"), ("step_reward", "after warm-up"), ("step_reward", "outcome_only"),
-             ("step_reward", "random_2"), ("step_reward", "more_sft"), ("oracle", "outcome_only"), ("oracle", "step_reward")]  # fmt: skip
-    for a, b in pairs:
+    others = ("shipped model", "after warm-up", "outcome_only", "random_2", "more_sft")
+    for a, b in [("step_reward", other) for other in others] + [("oracle", "outcome_only"), ("oracle", "step_reward")]:
         gap = difference(points[b], points[a])
         lines.append(f"| {a} - {b} | {100 * gap.mean:+.1f} | {100 * gap.low:+.1f} to {100 * gap.high:+.1f} |")
     won = difference(after["outcome_only"], after["step_reward"]).mean
     room = difference(after["outcome_only"], after["oracle"]).mean
-    lines += ["", f"Share of the distance between outcome-only and the oracle that the learned step reward wins: {won / room:.2f}"]
+    lines += ["", f"Share of the distance from outcome-only to the oracle that the step reward wins: {won / room:.2f}"]
     seconds = [json.loads((out / f"step_reward-{s}" / "summary.json").read_text())["seconds"] for s in range(seeds)]
     lines += [f"Quickstart's time over the seeds: {min(seconds):.0f} to {max(seconds):.0f} s"]
     return lines

@@ -7,7 +7,8 @@ from mmevolve.types import Critique, Group, Sample, Step, Trajectory
 def judged(*values):
     """A group of attempts with these step values."""
     attempts = tuple(
-        Trajectory(f"s/0/{i}", "s", "m", tuple(Step(f"step {i} {k}") for k in range(len(v)))) for i, v in enumerate(values)
+        Trajectory(f"s/0/{i}", "s", "m", tuple(Step(f"step {i} {k}") for k in range(len(v))))
+        for i, v in enumerate(values)
     )
     said = tuple(Critique(t.id, "value", min(v), v) for t, v in zip(attempts, values, strict=True))
     return Group(Sample("s", "how many ?"), attempts, said)
