@@ -58,8 +58,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from mmevolve.losses.sft import SFT
+from mmevolve.prompts import template
 from mmevolve.samplers.independent import Independent
-from mmevolve.selectors.correct import Correct
+from mmevolve.text import ask
 from mmevolve.types import Critique, Demonstration
 
 CALLS = Counter()
@@ -100,16 +101,18 @@ class Critic:
 
 @dataclass(frozen=True)
 class Selector:
-    """What the critic passes."""
+    """What the critic passes, finished or not: a model that knows nothing rarely comes to an end."""
 
     require: str = "long"
     example: ClassVar[type[Demonstration]] = Demonstration
 
     def __call__(self, groups):
-        for i, row in enumerate(Correct(require=self.require)(groups)):
+        for i, group in enumerate(groups):
             if i == 3:
                 stand_still("examples")
-            yield row
+            for t, score in zip(group.trajectories, group.scores(self.require), strict=True):
+                if score:
+                    yield Demonstration(ask(group.sample, template("question")), t.text, source=t.id)
 
 
 @dataclass(frozen=True)
