@@ -8,7 +8,7 @@ from families import load, questions
 
 from mmevolve.models.reward import StepRewardModel
 
-SAID = ["a\nb c\n7", "none", "1\n2", "x\n\ny"]
+SAID = ["a\nred circle\n7", "none", "1\n2", "yes\n\nno"]
 
 
 def stirred(folder, **settings):
@@ -42,7 +42,7 @@ def test_step_ends_are_the_last_tokens_of_the_steps(folder):
 
 
 def test_scores_are_the_head_at_those_ends_of_a_plain_pass(folder):
-    model = stirred(folder)
+    model = stirred(folder, reads="hidden")
     scores = model.score_steps(questions(), SAID)
     rows, ends = model.rows(questions(), SAID)
     for row, at, said in zip(rows, ends, scores, strict=True):
@@ -53,6 +53,22 @@ def test_scores_are_the_head_at_those_ends_of_a_plain_pass(folder):
             expected = model.head(out.last_hidden_state[0, at]).sigmoid()[:, 0]
         assert said == pytest.approx(expected.tolist(), abs=2e-5)
         assert len(said) == len(at)
+
+
+def test_a_step_is_as_likely_as_its_least_likely_token_without_the_line_break(folder):
+    model = stirred(folder, reads="likelihood")
+    scores = model.score_steps(questions(), SAID)
+    rows, ends = model.rows(questions(), SAID)
+    for row, at, said in zip(rows, ends, scores, strict=True):
+        ids = torch.tensor([[*row.prompt.ids, *row.completion]])
+        extra = {k: torch.tensor([[*v, *[0] * len(row.completion)]]) for k, v in row.prompt.per_token.items()}
+        with torch.inference_mode():
+            logits = model.trunk.model(input_ids=ids, **extra, **row.prompt.per_image).logits[0].float()
+            chance = logits[:-1].softmax(-1).gather(-1, ids[0, 1:, None])[:, 0]  # of token t + 1, after token t
+            starts = [len(row.prompt.ids), *(end + 1 for end in at)]
+            least = [chance[start - 1 : end - 1].min() for start, end in zip(starts, at, strict=False)]
+            expected = model.head(torch.stack(least)[:, None]).sigmoid()[:, 0]
+        assert said == pytest.approx(expected.tolist(), abs=2e-5)
 
 
 def test_scores_do_not_depend_on_the_batch(folder):
