@@ -104,8 +104,6 @@ def decode(
             ids, mask, offset, rows, live = ids[keep], mask[keep], offset[keep], rows[live], live[live]
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], -1)
         at = mask.sum(-1, keepdim=True) - 1 + offset
-        out = model(
-            input_ids=ids[:, None], attention_mask=mask, position_ids=at, past_key_values=cache, use_cache=True
-        )
+        out = model(input_ids=ids[:, None], attention_mask=mask, position_ids=at, past_key_values=cache, use_cache=True)
         logits = out.logits[:, -1].float()
     return replies

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mmevolve.models.encode import Row, collate
+from mmevolve.models.lookback import AskStep, second_looks
 from mmevolve.models.score import hidden_states, score_hidden
 from mmevolve.models.vlm import SCORE_TOKENS, TransformersVLM, model_folder, put_weights, token_batches
 from mmevolve.text import split_steps
@@ -29,13 +30,15 @@ class StepRewardModel:
 
     The head is linear in the trunk's hidden state where the step ends and in the probability (without gradient) that
     the trunk gives the step's least likely token: a slip is often a token that the model itself thought unlikely.
-    Which of the two it reads is a setting.
+    Which of the two it reads is a setting. With `ask`, a step that has a question of its own is as likely as it is when
+    that question is asked of the image alone (`models.lookback`).
 
     Args:
         name: the VLM whose weights it starts from, or a folder that `save` wrote, head included.
         lora: as for `TransformersVLM`.
         freeze: as for `TransformersVLM`; `all` trains the head alone.
         reads: what the head is given: the hidden state, the probability, or both.
+        ask: a step's own question, or None; without it every step is read in its place only.
         dtype: as for `TransformersVLM`; the head is always float32.
         device: as for `TransformersVLM`.
     """
@@ -47,15 +50,18 @@ class StepRewardModel:
         lora: Any = None,
         freeze: Any = "eye",
         reads: Literal["hidden", "likelihood", "both"] = "both",
+        ask: AskStep | None = None,
         dtype: Any = "float32",
         device: str = "auto",
     ):
         self.reads = reads
+        self.ask = ask
         self.trunk = TransformersVLM(name, lora=lora, freeze=freeze, dtype=dtype, device=device)
         self._home: dict[str, torch.Tensor] = {}
         self._origin = ""
         width = self.trunk.model.get_output_embeddings().weight.shape[1]
-        self.head = torch.nn.Linear(width * (reads != "likelihood") + (reads != "hidden"), 1, device=self.trunk.device)
+        features = width * (reads != "likelihood") + (reads != "hidden") * (1 if ask is None else 2)
+        self.head = torch.nn.Linear(features, 1, device=self.trunk.device)
         torch.nn.init.zeros_(self.head.weight)
         torch.nn.init.zeros_(self.head.bias)
         trained = Path(model_folder(name)) / HEAD
@@ -76,7 +82,7 @@ class StepRewardModel:
 
     def describe(self) -> dict[str, Any]:
         head = torch.cat([p.detach().flatten() for p in self.head.parameters()]).cpu().numpy().tobytes()
-        trunk = {**self.trunk.describe(), "started_from": self._origin, "reads": self.reads}
+        trunk = {**self.trunk.describe(), "started_from": self._origin, "reads": self.reads, "ask": self.ask}
         return {"step_reward": trunk, "head": hashlib.sha256(head).hexdigest()[:16]}
 
     def start_from(self, policy: TransformersVLM) -> None:
@@ -113,29 +119,46 @@ class StepRewardModel:
             ends.append(at)
         return rows, ends
 
-    def logits(self, rows: list[Row], ends: list[list[int]]) -> torch.Tensor:
-        """Head output (B, S) where steps end; columns past a row's last step mean nothing."""
+    def logits(
+        self, rows: list[Row], ends: list[list[int]], looks: Sequence[Sequence[float | None]] = ()
+    ) -> torch.Tensor:
+        """Head output (B, S) where steps end; columns past a row's last step mean nothing.
+
+        Args:
+            rows: as `rows` gives them.
+            ends: likewise.
+            looks: second looks at each row's steps, when the model has `ask`.
+        """
         batch = collate(rows, pad=self.trunk.pad, device=self.trunk.device, side="right")
         hidden = hidden_states(self.trunk.model, batch)
-        width = max(len(at) for at in ends)
-        where = torch.tensor([[*at, *[0] * (width - len(at))] for at in ends], device=hidden.device)
-        states = hidden.gather(1, where[..., None].expand(-1, -1, hidden.shape[-1])).float()
+        parts = []
+        if self.reads != "likelihood":
+            width = max(len(at) for at in ends)
+            where = torch.tensor([[*at, *[0] * (width - len(at))] for at in ends], device=hidden.device)
+            parts.append(hidden.gather(1, where[..., None].expand(-1, -1, hidden.shape[-1])).float())
         if self.reads != "hidden":
             with torch.no_grad():
-                logps = score_hidden(self.trunk.model, hidden, rows).logps
-            likely = step_likelihood(logps, rows, ends)
-            states = likely if self.reads == "likelihood" else torch.cat([states, likely], dim=-1)
-        return self.head(states)[..., 0]
+                likely = step_likelihood(score_hidden(self.trunk.model, hidden, rows).logps, rows, ends)
+            parts.append(likely if self.ask is None else with_looks(likely, looks))
+        return self.head(torch.cat(parts, dim=-1))[..., 0]
+
+    def looks(self, chats: Sequence[Chat], completions: Sequence[str]) -> list[list[float | None]]:
+        """Second looks at the steps of completions; empty lists for a model without `ask`."""
+        if self.ask is None:
+            return [[] for _ in chats]
+        return second_looks(self.trunk, self.ask, chats, completions)
 
     @torch.inference_mode()
     def score_steps(self, chats: Sequence[Chat], completions: Sequence[str]) -> list[tuple[float, ...]]:
         """For each completion, the probability that each step is good, in [0, 1]; empty for an empty completion."""
         rows, ends = self.rows(chats, completions)
+        looks = self.looks(chats, completions)
         scores: list[tuple[float, ...]] = [()] * len(rows)
         filled = [i for i, at in enumerate(ends) if at]
         for batch in token_batches([rows[i] for i in filled], SCORE_TOKENS):
             picked = [filled[b] for b in batch]
-            out = self.logits([rows[i] for i in picked], [ends[i] for i in picked]).sigmoid()
+            logits = self.logits([rows[i] for i in picked], [ends[i] for i in picked], [looks[i] for i in picked])
+            out = logits.sigmoid()
             for k, i in enumerate(picked):
                 scores[i] = tuple(round(x, 5) for x in out[k, : len(ends[i])].tolist())
         return scores
@@ -196,4 +219,14 @@ def step_likelihood(logps: torch.Tensor, rows: list[Row], ends: list[list[int]])
             stop = end - len(row.prompt.ids) + 1
             out[i, k, 0] = logps[i, begin : max(stop - 1, begin + 1)].min().exp()
             begin = stop
+    return out
+
+
+def with_looks(likely: torch.Tensor, looks: Sequence[Sequence[float | None]]) -> torch.Tensor:
+    """(B, S, 2): the second look where there is one, else the step's likelihood in its place; and which of the two."""
+    out = torch.cat([likely, torch.zeros_like(likely)], dim=-1)
+    for i, row in enumerate(looks):
+        for k, look in enumerate(row):
+            if look is not None:
+                out[i, k] = torch.tensor([look, 1.0])
     return out

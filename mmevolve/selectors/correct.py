@@ -21,6 +21,7 @@ class Correct:
         require: the critic that must score above 0.
         most: rows a sample at most; None keeps all.
         dedup: keep one of several attempts with the same text.
+        whole: leave out attempts that were cut at the token limit.
         prompt: prompt template of the rows.
     """
 
@@ -28,9 +29,10 @@ class Correct:
     require: str = "answer"
     most: Annotated[int, Range(1)] | None = None
     dedup: bool = True
+    whole: bool = True
     prompt: str = "question"
 
     def __call__(self, groups: Iterable[Group]) -> Iterator[Demonstration]:
         for group in groups:
-            for trajectory in passing(group, self.require, dedup=self.dedup)[: self.most]:
+            for trajectory in passing(group, self.require, dedup=self.dedup, whole=self.whole)[: self.most]:
                 yield demonstration(group, trajectory, self.prompt)

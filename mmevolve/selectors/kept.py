@@ -7,15 +7,15 @@ from mmevolve.text import ask
 from mmevolve.types import Demonstration, Group, Trajectory
 
 
-def passing(group: Group, require: str, *, dedup: bool = True) -> list[Trajectory]:
+def passing(group: Group, require: str, *, dedup: bool = True, whole: bool = True) -> list[Trajectory]:
     """Attempts that the required critic scored above 0, in order; of those with the same text the first.
 
-    An attempt that was cut at the token limit is left out: its row would teach an end where there was none.
+    With `whole`, an attempt that was cut at the token limit is left out: its row would teach an end where none was.
     """
     scores = group.scores(require)
     kept: dict[str, Trajectory] = {}
     for i, (trajectory, score) in enumerate(zip(group.trajectories, scores, strict=True)):
-        if score is not None and score > 0 and trajectory.stop_reason != "length":
+        if score is not None and score > 0 and not (whole and trajectory.stop_reason == "length"):
             kept.setdefault(trajectory.text if dedup else str(i), trajectory)
     return list(kept.values())
 

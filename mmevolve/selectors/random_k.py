@@ -23,6 +23,7 @@ class RandomK:
         k: rows a sample at most.
         require: the critic that must score above 0.
         dedup: keep one of several attempts with the same text.
+        whole: leave out attempts that were cut at the token limit.
         prompt: prompt template of the rows.
         seed: of the choice, with the sample's id.
     """
@@ -31,12 +32,13 @@ class RandomK:
     k: Annotated[int, Range(1)] = 2
     require: str = "answer"
     dedup: bool = True
+    whole: bool = True
     prompt: str = "question"
     seed: int = 0
 
     def __call__(self, groups: Iterable[Group]) -> Iterator[Demonstration]:
         for group in groups:
-            kept = passing(group, self.require, dedup=self.dedup)
+            kept = passing(group, self.require, dedup=self.dedup, whole=self.whole)
             chosen = Random(stable_seed(self.seed, group.sample.id)).sample(kept, min(self.k, len(kept)))
             for trajectory in chosen:
                 yield demonstration(group, trajectory, self.prompt)

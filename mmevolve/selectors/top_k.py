@@ -23,6 +23,7 @@ class TopK:
         rank_by: the critic whose score ranks.
         above: with a number, only attempts ranked above it (its value in the paper is not published).
         dedup: keep one of several attempts with the same text.
+        whole: leave out attempts that were cut at the token limit.
         prompt: prompt template of the rows.
     """
 
@@ -32,6 +33,7 @@ class TopK:
     rank_by: str = "prm"
     above: float | None = None
     dedup: bool = True
+    whole: bool = True
     prompt: str = "question"
 
     def __call__(self, groups: Iterable[Group]) -> Iterator[Demonstration]:
@@ -39,7 +41,7 @@ class TopK:
             if not group.trajectories:
                 continue
             rank = dict(zip((t.id for t in group.trajectories), group.scores(self.rank_by), strict=True))
-            kept = [t for t in passing(group, self.require, dedup=self.dedup) if rank[t.id] is not None]
-            kept = [t for t in kept if self.above is None or rank[t.id] > self.above]
+            kept = passing(group, self.require, dedup=self.dedup, whole=self.whole)
+            kept = [t for t in kept if rank[t.id] is not None and (self.above is None or rank[t.id] > self.above)]
             for trajectory in sorted(kept, key=lambda t: -rank[t.id])[: self.k]:
                 yield demonstration(group, trajectory, self.prompt)

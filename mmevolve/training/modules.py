@@ -121,7 +121,8 @@ class StepRewardModule(ReasonerModule):
                     f"row from '{row.source}': {len(row.labels)} labels and {len(row.weights)} weights for {len(at)} "
                     "steps, expected a label for each step or one for the last, and as many weights or none"
                 )
-        logits = self.policy.logits(tokens, ends)
+        looks = self.policy.looks([r.prompt for r in rows], [r.completion for r in rows])
+        logits = self.policy.logits(tokens, ends, looks)
         labels, mask = torch.full_like(logits, torch.nan), torch.zeros_like(logits)
         for i, (row, at) in enumerate(zip(rows, ends, strict=True)):
             labelled = slice(len(at) - len(row.labels), len(at))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from random import Random
 
 from mmevolve.data.shapes.program import Program
-from mmevolve.data.shapes.scene import RELATIONS, SHAPES, Description, Scene
+from mmevolve.data.shapes.scene import COLOURS, RELATIONS, SHAPES, Description, Scene
 
 Question = tuple[str, Program]
 
@@ -106,6 +107,19 @@ def two_hop(random: Random, scene: Scene) -> Question:
     c = describe(random, scene)
     text = f"what is the number of {a.plural} times the number of {b.plural} , plus the number of {c.plural} ?"
     return text, (_count(a), _count(b), ("times", 0, 1), _count(c), ("plus", 2, 3))
+
+
+_COUNTED = re.compile(rf"((?:(?:{'|'.join(COLOURS)}) )?(?:{'|'.join(SHAPES)}|shape)s) : .*")
+
+
+def atomic_question(step: str) -> str | None:
+    """The world's own question that a counting step answers by itself; None for any other step.
+
+    >>> atomic_question("red shapes : a2 b1 = 2")
+    'how many red shapes are there ?'
+    """
+    said = _COUNTED.fullmatch(step)
+    return f"how many {said[1]} are there ?" if said else None
 
 
 def _count(what: Description) -> tuple[object, ...]:

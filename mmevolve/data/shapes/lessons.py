@@ -6,11 +6,13 @@ the same with the answer as a hint in the prompt, so that the model can be asked
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from random import Random
 
+from mmevolve.config.nearest import hint
 from mmevolve.data.shapes import dataset
 from mmevolve.data.shapes.dataset import gold, shapes, world_of
+from mmevolve.data.shapes.families import FAMILIES
 from mmevolve.data.shapes.scene import COLOURS, SHAPES, cell_place
 from mmevolve.prompts import template
 from mmevolve.text import ask, stable_seed, user
@@ -38,6 +40,13 @@ def lessons(
             rows.append(Demonstration(chat, gold(sample), source=sample.id))
     Random(stable_seed(seed, "lessons")).shuffle(rows)
     return rows
+
+
+def preflight(*, questions: object = None, **_: object) -> Iterator[str]:
+    """One sentence for each question family that the world lacks."""
+    for family in questions if isinstance(questions, Mapping) else ():
+        if family not in FAMILIES:
+            yield f"no question family '{family}'{hint(str(family), FAMILIES)}"
 
 
 def describe_row(sample: Sample) -> Demonstration:
