@@ -293,7 +293,9 @@ def sorted_or_str(value: object) -> object:
 
 
 def _frozen(name: str, freeze: str) -> bool:
+    if freeze == "all":
+        return True
     parts = name.split(".")
     if any(p in PROJECTORS for p in parts):  # Qwen keeps its projector inside the tower
         return freeze == "eye"
-    return freeze == "all" or (freeze != "nothing" and any(p in TOWERS for p in parts))
+    return freeze != "nothing" and any(p in TOWERS for p in parts)

@@ -55,3 +55,9 @@ def test_a_step_without_a_question_is_scored_in_its_place(model_root):
 )
 def test_only_a_counting_step_has_a_question_of_its_own(step, question):
     assert atomic_question(step) == question
+
+
+def test_a_reward_model_with_everything_frozen_trains_its_head_alone(model_root):
+    load("tiny", model_root / "tiny")
+    model = StepRewardModel(str(model_root / "tiny"), freeze="all", reads="likelihood")
+    assert [name for name, _ in model.named_weights()] == ["step_reward_head.weight", "step_reward_head.bias"]
