@@ -35,15 +35,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", default="runs/study")
-    parser.add_argument("overrides", nargs="*", help="a.b=value for every arm")
+    parser.add_argument(
+        "--arms", nargs="+", default=list(ARMS), choices=list(ARMS), help="which arms; step_reward first"
+    )
+    parser.add_argument("--set", nargs="*", default=[], metavar="a.b=value", help="overrides for every arm")
     args = parser.parse_args()
     out = Path(args.out)
     for seed in range(args.seeds):
-        for arm, recipe in ARMS.items():
-            run_arm(arm, recipe, out, seed, args.overrides)
-    lines = table(out, args.seeds)
+        for arm in args.arms:
+            run_arm(arm, ARMS[arm], out, seed, args.set)
+    lines = table(out, args.seeds, args.arms)
     print("\n".join(lines))
-    command = f"python eval/studies/quickstart_seeds.py --seeds {args.seeds}"
+    command = f"python eval/studies/quickstart_seeds.py --seeds {args.seeds} --arms {' '.join(args.arms)}"
     record("Quickstart and its controls", lines, command=command)
 
 
@@ -74,9 +77,9 @@ def last_round(folder: Path, loop: str) -> str:
     return max(p.name for p in (folder / loop).glob("round=*"))
 
 
-def table(out: Path, seeds: int) -> list[str]:
+def table(out: Path, seeds: int, arms: list[str]) -> list[str]:
     """Markdown: accuracy of each arm by seed, and paired differences over seeds and questions."""
-    folders = {arm: [out / f"{arm}-{s}" for s in range(seeds)] for arm in ARMS}
+    folders = {arm: [out / f"{arm}-{s}" for s in range(seeds)] for arm in arms}
     after = {arm: [right(f, "evolve", last_round(f, "evolve")) for f in runs] for arm, runs in folders.items()}
     start = [right(out / f"step_reward-{s}", "warmup", "before") for s in range(seeds)]
     warm = [right(out / f"step_reward-{s}", "evolve", "before") for s in range(seeds)]
@@ -91,12 +94,17 @@ def table(out: Path, seeds: int) -> list[str]:
         lines.append(f"| {name} | {each} | {sum(means) / seeds:.3f} | {steps} |")
     lines += ["", "| difference, paired by question | points | 95 % interval |", "| --- | --- | --- |"]
     others = ("shipped model", "after warm-up", "outcome_only", "random_2", "more_sft")
-    for a, b in [("step_reward", other) for other in others] + [("oracle", "outcome_only"), ("oracle", "step_reward")]:
+    wanted = [("step_reward", other) for other in others] + [("oracle", "outcome_only"), ("oracle", "step_reward")]
+    for a, b in [pair for pair in wanted if set(pair) <= set(points)]:
         gap = difference(points[b], points[a])
         lines.append(f"| {a} - {b} | {100 * gap.mean:+.1f} | {100 * gap.low:+.1f} to {100 * gap.high:+.1f} |")
-    won = difference(after["outcome_only"], after["step_reward"]).mean
-    room = difference(after["outcome_only"], after["oracle"]).mean
-    lines += ["", f"Share of the distance from outcome-only to the oracle that the step reward wins: {won / room:.2f}"]
+    if {"outcome_only", "oracle"} <= set(arms):
+        won = difference(after["outcome_only"], after["step_reward"]).mean
+        room = difference(after["outcome_only"], after["oracle"]).mean
+        lines += [
+            "",
+            f"Share of the distance from outcome-only to the oracle that the step reward wins: {won / room:.2f}",
+        ]
     seconds = [json.loads((out / f"step_reward-{s}" / "summary.json").read_text())["seconds"] for s in range(seeds)]
     lines += [f"Quickstart's time over the seeds: {min(seconds):.0f} to {max(seconds):.0f} s"]
     return lines
