@@ -108,7 +108,7 @@ def plan_lines(recipe: Recipe) -> list[str]:
     header = [line.lstrip("# ").rstrip() for line in recipe.text.splitlines()[:1]]
     lines = [*header, f"run folder {folder}"]
     for loop in loops_of(plain):
-        name, rounds = loop_name(loop), loop.get("rounds", 1)
+        name, rounds = loop_name(loop), shared(loop.get("rounds", 1), plain)
         done = sum((folder / name / f"round={r:03d}" / "metrics.parquet").exists() for r in range(rounds))
         state = "finished" if done == rounds else f"{done} finished" if done else "to do"
         lines.append(f"  {name:<10} {rounds} round{'s' if rounds != 1 else ' '}  {volume(loop, plain):<40} {state}")
@@ -117,22 +117,27 @@ def plan_lines(recipe: Recipe) -> list[str]:
 
 def volume(loop: dict[str, Any], plain: dict[str, Any]) -> str:
     """What one round of a loop does, in a few words."""
-    steps = deref(loop.get("train"), plain).get("steps")
+    steps = shared(deref(loop.get("train"), plain).get("steps"), plain)
     trained = f", {steps:,} gradient steps" if steps else ""
     if "sampler" not in loop:
         return f"given rows{trained}"
     data = deref(loop.get("data"), plain)
-    attempts = f"{deref(loop['sampler'], plain).get('n', 8)} attempts"
-    count = data.get("n") or data.get("limit")
-    questions = f"{round(count * loop.get('fraction', 1.0)):,} questions x " if count else "each question x "
+    attempts = f"{shared(deref(loop['sampler'], plain).get('n', 8), plain)} attempts"
+    count = shared(data.get("n", data.get("limit")), plain)
+    share = shared(loop.get("fraction", 1.0), plain)
+    questions = f"{round(count * share):,} questions x " if count else "each question x "
     return f"{questions}{attempts}{trained}"
 
 
 def deref(node: Any, plain: dict[str, Any]) -> dict[str, Any]:
     """A node, or the top-level node that a `$name` stands for; an empty dictionary for anything else."""
-    if isinstance(node, str) and node.startswith("$"):
-        node = plain.get(node[1:])
+    node = shared(node, plain)
     return node if isinstance(node, dict) else {}
+
+
+def shared(node: Any, plain: dict[str, Any]) -> Any:
+    """What a `$name` stands for; anything else as it is."""
+    return plain.get(node[1:]) if isinstance(node, str) and node.startswith("$") else node
 
 
 def loops_of(plain: dict[str, Any]) -> list[dict[str, Any]]:

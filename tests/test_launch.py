@@ -1,0 +1,29 @@
+"""What a run says before it starts."""
+
+from pathlib import Path
+
+import pytest
+
+from mmevolve.config import load
+from mmevolve.launch import loop_names, plan_lines
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_every_recipe_can_be_told_in_words(path):
+    recipe = load(path)
+    lines = plan_lines(recipe)
+    assert lines[0] == path.read_text().splitlines()[0].removeprefix("# ")
+    for name in loop_names(recipe):
+        assert any(line.startswith(f"  {name} ") for line in lines)
+
+
+def test_shared_numbers_are_looked_up_for_the_plan():
+    lines = plan_lines(load(RECIPES[0].parents[1] / "recipes/shapes/nlvr.yaml", ["train_questions=900"]))
+    assert "3 rounds  300 questions x 8 attempts, 45 gradient steps" in "\n".join(lines)
+
+
+def test_the_quickstarts_volume_is_what_the_readme_shows():
+    lines = "\n".join(plan_lines(load(RECIPES[0].parents[1] / "recipes/quickstart.yaml")))
+    assert "800 questions x 8 attempts, 45 gradient steps" in lines
