@@ -24,19 +24,8 @@ PACKAGES = ("mmevolve", "torch", "transformers", "peft", "lightning", "datasets"
 
 def run(path: str, overrides: Sequence[str] = (), *, dry_run: bool = False, allow: Collection[str] = ()) -> int:
     """Run a recipe to its end, or go on where it was stopped. Gives the exit code."""
-    console = Console()
-    try:
-        recipe = load(path, overrides)
-        if dry_run:
-            from mmevolve.rehearse import rehearsal
-
-            recipe = rehearsal(recipe)
-        problems = [p for p in check_recipe(recipe, allow=allow) if not p.warning]
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
-    if problems:
-        print("\n".join(str(p) for p in problems), file=sys.stderr)
+    recipe = ready(path, overrides, dry_run=dry_run, allow=allow)
+    if recipe is None:
         return 2
     folder = run_folder(recipe)
     with lock(folder) as free:
@@ -46,7 +35,25 @@ def run(path: str, overrides: Sequence[str] = (), *, dry_run: bool = False, allo
                 file=sys.stderr,
             )
             return 2
-        return _run(recipe, folder, console, allow)
+        return _run(recipe, folder, Console(), allow)
+
+
+def ready(path: str, overrides: Sequence[str], *, dry_run: bool = False, allow: Collection[str] = ()) -> Recipe | None:
+    """A recipe that passed the check, made small for a rehearsal; None when it has mistakes, each printed."""
+    try:
+        recipe = load(path, overrides)
+        if dry_run:
+            from mmevolve.rehearse import rehearsal
+
+            recipe = rehearsal(recipe)
+        problems = [p for p in check_recipe(recipe, allow=allow) if not p.warning]
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return None
+    if problems:
+        print("\n".join(str(p) for p in problems), file=sys.stderr)
+        return None
+    return recipe
 
 
 def _run(recipe: Recipe, folder: Path, console: Console, allow: Collection[str]) -> int:
@@ -77,8 +84,10 @@ def _run(recipe: Recipe, folder: Path, console: Console, allow: Collection[str])
             raise
         print(f"\n{error}", file=sys.stderr)
         return 2
-    seconds = time.monotonic() - start + spent_before(folder)
-    keep_times(folder, console, seconds)
+    finally:
+        seconds = time.monotonic() - start + spent_before(folder)
+        with contextlib.suppress(OSError):  # a full disk has been told already, and times are only times
+            keep_times(folder, console, seconds)
     summary = summarise(str(folder), loop_names(recipe), seconds=round(seconds, 1), peak_rss_bytes=peak_memory())
     write_summary(str(folder), summary)
     write_report(str(folder))
@@ -88,14 +97,8 @@ def _run(recipe: Recipe, folder: Path, console: Console, allow: Collection[str])
 
 def plan(path: str, overrides: Sequence[str] = (), *, allow: Collection[str] = ()) -> int:
     """Print what a recipe would do and what of it is finished."""
-    try:
-        recipe = load(path, overrides)
-        problems = [p for p in check_recipe(recipe, allow=allow) if not p.warning]
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
-    if problems:
-        print("\n".join(str(p) for p in problems), file=sys.stderr)
+    recipe = ready(path, overrides, allow=allow)
+    if recipe is None:
         return 2
     print("\n".join(plan_lines(recipe)))
     return 0
