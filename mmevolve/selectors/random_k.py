@@ -21,6 +21,10 @@ class RandomK:
 
     Attributes:
         k: rows a sample at most.
+        rank_by: a critic whose score must be above `above`; None asks no critic but the required one. Chance among
+        what a
+            reward passes keeps attempts that the reward finds right but not likely, which its top k would not.
+        above: the floor for `rank_by`.
         require: the critic that must score above 0.
         dedup: keep one of several attempts with the same text.
         whole: leave out attempts that were cut at the token limit.
@@ -31,6 +35,8 @@ class RandomK:
     example: ClassVar[type[Demonstration]] = Demonstration
     k: Annotated[int, Range(1)] = 2
     require: str = "answer"
+    rank_by: str | None = None
+    above: float = 0.0
     dedup: bool = True
     whole: bool = True
     prompt: str = "question"
@@ -39,6 +45,9 @@ class RandomK:
     def __call__(self, groups: Iterable[Group]) -> Iterator[Demonstration]:
         for group in groups:
             kept = passing(group, self.require, dedup=self.dedup, whole=self.whole)
+            if self.rank_by is not None and kept:
+                said = group.by(self.rank_by)
+                kept = [t for t in kept if (score := said[t.id].score) is not None and score > self.above]
             chosen = Random(stable_seed(self.seed, group.sample.id)).sample(kept, min(self.k, len(kept)))
             for trajectory in chosen:
                 yield demonstration(group, trajectory, self.prompt)

@@ -63,7 +63,7 @@ class StepLabels:
         if self.kind == "hard":
             return tuple(s if math.isnan(s) else float(s > 0) for s in scores)
         if any(s < 0 or s > 1 for s in scores):
-            raise ValueError(f"{about}: {self.kind} labels {scores}, shares from 0 to 1 are expected; else kind: hard")
+            raise ValueError(f"{about}: {self.kind} labels {scores}, expected shares from 0 to 1; or kind: hard")
         return scores
 
     def _best_start(self, group: Group) -> float:
