@@ -307,7 +307,9 @@ def difference(old: Any, new: Any, place: str = "") -> str:
             ),
             "",
         )
-    return "" if old == new else f"'{place}' was {json.dumps(old)}, now {json.dumps(new)}"
+    if old == new or (old != old and new != new):  # a number that could not be measured is NaN both times
+        return ""
+    return f"'{place}' was {json.dumps(old)}, now {json.dumps(new)}"
 
 
 def _digest(rows: Sequence[Any]) -> str:

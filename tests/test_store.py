@@ -332,3 +332,12 @@ def test_differences_are_said_in_words():
 def test_what_cannot_be_described_is_refused():
     with pytest.raises(TypeError, match="give it a describe"):
         describe(object())
+
+
+def test_a_metrics_table_with_a_number_that_was_not_measured_is_read_again_and_a_changed_metric_is_refused(tmp_path):
+    store = RunStore(str(tmp_path)).stage("evolve")
+    for _ in range(2):
+        (row,) = store.once(0, "metrics", list, [{"accuracy": 0.5, "auroc": float("nan")}])
+        assert row["accuracy"] == 0.5
+    with pytest.raises(StoreError, match="accuracy"):
+        store.once(0, "metrics", list, [{"accuracy": 0.6, "auroc": float("nan")}])
