@@ -1,11 +1,18 @@
-"""Held-out evaluation in a loop: attempts at questions never trained on, judged and kept like any other."""
+"""Evaluation: held-out questions and benchmarks in a loop, and `mmevolve eval`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mmevolve import verbs
+from mmevolve.benchmarks.ask import asking
+from mmevolve.benchmarks.evaluate import evaluate
+from mmevolve.benchmarks.figures import Figures
+from mmevolve.benchmarks.load import NotHere, load_samples
+from mmevolve.benchmarks.score import Rules
+from mmevolve.benchmarks.spec import find, load_spec
+from mmevolve.config.errors import ConfigError
 from mmevolve.protocols import VLM, Critic, Metric, Sampler
 from mmevolve.store import RunStore
 from mmevolve.types import Group, Sample
@@ -35,11 +42,63 @@ class HeldOut:
         return {f"{self.name}/{k}": v for k, v in numbers.items()}
 
     def groups(self, policy: VLM, store: RunStore, *, at: int | str) -> list[Group]:
-        """Attempts and critiques, made or read. Draws do not depend on the round, so rounds are paired by question."""
+        """Attempts and critiques, made or read.
+
+        Draws do not depend on the round, so rounds are paired by question, and weights that another loop of the run
+        measured already are not measured again.
+        """
         store.once(at, f"{self.name}_samples", list, self.data)
-        attempts = store.once(at, f"{self.name}_trajectories", verbs.sample, policy, self.sampler, self.data, round=0)
-        said = store.once(at, f"{self.name}_critiques", verbs.critique, self.critics, attempts, self.data)
+        attempts = store.once_a_run(
+            at, f"{self.name}_trajectories", verbs.sample, policy, self.sampler, self.data, round=0
+        )
+        said = store.once_a_run(at, f"{self.name}_critiques", verbs.critique, self.critics, attempts, self.data)
         return verbs.group(self.data, attempts, said)
+
+
+def benchmark(
+    *,
+    path: str,
+    data: str | None = None,
+    limit: int | None = None,
+    n: int = 1,
+    temperature: float = 0.0,
+    max_tokens: int | None = None,
+    seed: int = 0,
+) -> HeldOut:
+    """A benchmark as a held-out evaluation; of a subset the name says so.
+
+    Args:
+        path: its spec, such as `eval/benchmarks/nlvr1.yaml`, or its name.
+        data: the data folder; by default `./data` and `./eval/data`.
+        limit: only the first so many questions.
+        n: attempts a question.
+        temperature: 0 is greedy.
+        max_tokens: longest response; by default what the spec says.
+        seed: of the draws, which do not depend on the round.
+
+    Raises:
+        ValueError: when the spec or the data have problems, with all of them, or the data are not here.
+    """
+    loaded = load_samples(load_spec(find(path)), data=data, limit=limit)
+    sampler = asking(loaded.spec, max_tokens=max_tokens, n=n, temperature=temperature, seed=seed)
+    return HeldOut(loaded.slug, loaded.samples, sampler, (Rules(loaded.spec),), (Figures(loaded.spec),))
+
+
+def preflight(*, path: object = None, data: object = None, limit: object = None) -> Iterator[str]:
+    """One sentence a problem of `benchmark(path, data, limit)`; images are looked for, not opened."""
+    if not isinstance(path, str) or not isinstance(data, str | None) or not isinstance(limit, int | None):
+        return
+    try:
+        load_samples(load_spec(find(path)), data=data, limit=limit, opened=False)
+    except ConfigError as error:
+        yield from map(str, error.problems)
+    except NotHere as error:
+        yield str(error)
+    except ValueError as error:
+        yield from getattr(error, "problems", (str(error),))
+
+
+main = evaluate
 
 
 def refuse_overlap(train: Sequence[Sample], held_out: Sequence[HeldOut]) -> None:

@@ -91,6 +91,24 @@ def test_an_empty_table_is_a_table(tmp_path):
     assert store.once(0, "examples", lambda: pytest.fail("made twice")) == []
 
 
+def test_rows_that_depend_on_no_round_are_made_once_a_run(tmp_path):
+    store, made = RunStore(str(tmp_path)), []
+
+    def work(sampler, batch):
+        made.append(sampler)
+        return trajectories(sampler.n)
+
+    first = store.stage("warmup").once_a_run(0, "held_out", work, Sampler(2), [])
+    again = store.stage("evolve").once_a_run("before", "held_out", work, Sampler(2), [])
+    other = store.stage("evolve").once_a_run(0, "held_out", work, Sampler(3), [])
+    assert made == [Sampler(2), Sampler(3)]
+    assert first == again != other
+    paths = [tmp_path / "warmup/round=000/held_out.parquet", tmp_path / "evolve/before/held_out.parquet"]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    store.stage("warmup").once(0, "settled", work, Sampler(2), [])  # of another name: not a twin
+    assert len(made) == 3
+
+
 def test_a_table_is_made_once(tmp_path):
     calls = []
 

@@ -16,13 +16,14 @@ from typing import Any
 
 import torch
 
-from mmevolve.models.encode import Row, collate
-from mmevolve.models.score import score
+from mmevolve.models.encode import Row
+from mmevolve.models.score import score_hidden
+from mmevolve.models.shared import shared_batches, shared_states
 from mmevolve.text import images_of, split_steps, user
 from mmevolve.types import Chat
 
 AskStep = Callable[[str], str | None]
-ROWS = 128  # steps read at a time
+LOOK_TOKENS = 8192  # prompt and step tokens read at a time
 
 
 @torch.no_grad()
@@ -47,12 +48,11 @@ def second_looks(vlm: Any, ask: AskStep, chats: Sequence[Chat], completions: Seq
         wanted.update(dict.fromkeys(k for k in keys[-1] if k is not None))
     todo = list(wanted)
     rows = [Row(vlm.encoder.prompt((user(q, images),)), vlm.encoder.completion(s, end=False)) for images, q, s in todo]
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i].prompt.ids) + len(rows[i].completion))
     least: dict[tuple[Any, str, str], float] = {}
-    for start in range(0, len(order), ROWS):
-        batch = order[start : start + ROWS]
+    for batch in shared_batches(rows, LOOK_TOKENS):
         picked = [rows[i] for i in batch]
-        scored = score(vlm.model, collate(picked, pad=vlm.pad, device=vlm.device, side="right"), picked)
+        states = shared_states(vlm.model, picked, pad=vlm.pad)
+        scored = score_hidden(vlm.model, states, picked, [0] * len(picked))
         lows = scored.logps.masked_fill(scored.mask == 0, 0.0).amin(-1).exp()
         least.update({todo[i]: round(low, 6) for i, low in zip(batch, lows.tolist(), strict=True)})
     return [[None if key is None else least[key] for key in row] for row in keys]

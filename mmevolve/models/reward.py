@@ -17,21 +17,24 @@ from safetensors.torch import load_file, save_file
 
 from mmevolve.models.encode import Row, collate
 from mmevolve.models.lookback import AskStep, second_looks
-from mmevolve.models.score import hidden_states, score_hidden
-from mmevolve.models.vlm import SCORE_TOKENS, TransformersVLM, model_folder, put_weights, token_batches
+from mmevolve.models.score import before, hidden_states, score_hidden
+from mmevolve.models.shared import shared_batches, shared_states
+from mmevolve.models.vlm import SCORE_TOKENS, TransformersVLM, model_folder, put_weights
 from mmevolve.text import split_steps
 from mmevolve.types import Chat
 
 HEAD = "step_reward_head.safetensors"
+SURE = 1e-3  # probabilities nearer to 0 or 1 are taken as this: log-odds of about 7
 
 
 class StepRewardModel:
     """Scores every step of a rationale in one pass.
 
-    The head is linear in the trunk's hidden state where the step ends and in the probability (without gradient) that
-    the trunk gives the step's least likely token: a slip is often a token that the model itself thought unlikely.
-    Which of the two it reads is a setting. With `ask`, a step that has a question of its own is as likely as it is when
-    that question is asked of the image alone (`models.lookback`).
+    The head is linear in the trunk's hidden state where the step ends and in the log-odds (without gradient) of the
+    step's least likely token under the trunk: a slip is often a token that the model itself thought unlikely. Which of
+    the two it reads is a setting. With `ask`, a step that has a question of its own is also read as the answer to that
+    question, asked of the image alone (`models.lookback`), and the head gets both log-odds: in its place a step is
+    unlikely when it is beside the point, under its own question when it is false.
 
     Args:
         name: the VLM whose weights it starts from, or a folder that `save` wrote, head included.
@@ -60,7 +63,7 @@ class StepRewardModel:
         self._home: dict[str, torch.Tensor] = {}
         self._origin = ""
         width = self.trunk.model.get_output_embeddings().weight.shape[1]
-        features = width * (reads != "likelihood") + (reads != "hidden") * (1 if ask is None else 2)
+        features = width * (reads != "likelihood") + (reads != "hidden") * (1 if ask is None else 3)
         self.head = torch.nn.Linear(features, 1, device=self.trunk.device)
         torch.nn.init.zeros_(self.head.weight)
         torch.nn.init.zeros_(self.head.bias)
@@ -122,7 +125,7 @@ class StepRewardModel:
     def logits(
         self, rows: list[Row], ends: list[list[int]], looks: Sequence[Sequence[float | None]] = ()
     ) -> torch.Tensor:
-        """Head output (B, S) where steps end; columns past a row's last step mean nothing.
+        """Head output (B, S) where steps end, with gradients; columns past a row's last step mean nothing.
 
         Args:
             rows: as `rows` gives them.
@@ -130,15 +133,26 @@ class StepRewardModel:
             looks: second looks at each row's steps, when the model has `ask`.
         """
         batch = collate(rows, pad=self.trunk.pad, device=self.trunk.device, side="right")
-        hidden = hidden_states(self.trunk.model, batch)
+        return self._read(hidden_states(self.trunk.model, batch), rows, before(rows), ends, looks)
+
+    def _read(
+        self,
+        hidden: torch.Tensor,
+        rows: list[Row],
+        first: list[int],
+        ends: list[list[int]],
+        looks: Sequence[Sequence[float | None]],
+    ) -> torch.Tensor:
+        said = [[end - len(row.prompt.ids) for end in at] for row, at in zip(rows, ends, strict=True)]
         parts = []
         if self.reads != "likelihood":
-            width = max(len(at) for at in ends)
-            where = torch.tensor([[*at, *[0] * (width - len(at))] for at in ends], device=hidden.device)
-            parts.append(hidden.gather(1, where[..., None].expand(-1, -1, hidden.shape[-1])).float())
+            width = max(map(len, said))
+            at = [[*(f + 1 + t for t in own), *[0] * (width - len(own))] for f, own in zip(first, said, strict=True)]
+            index = torch.tensor(at, device=hidden.device)[..., None].expand(-1, -1, hidden.shape[-1])
+            parts.append(hidden.gather(1, index).float())
         if self.reads != "hidden":
             with torch.no_grad():
-                likely = step_likelihood(score_hidden(self.trunk.model, hidden, rows).logps, rows, ends)
+                likely = step_likelihood(score_hidden(self.trunk.model, hidden, rows, first).logps, said)
             parts.append(likely if self.ask is None else with_looks(likely, looks))
         return self.head(torch.cat(parts, dim=-1))[..., 0]
 
@@ -155,9 +169,11 @@ class StepRewardModel:
         looks = self.looks(chats, completions)
         scores: list[tuple[float, ...]] = [()] * len(rows)
         filled = [i for i, at in enumerate(ends) if at]
-        for batch in token_batches([rows[i] for i in filled], SCORE_TOKENS):
+        for batch in shared_batches([rows[i] for i in filled], SCORE_TOKENS):
             picked = [filled[b] for b in batch]
-            logits = self.logits([rows[i] for i in picked], [ends[i] for i in picked], [looks[i] for i in picked])
+            mine = [rows[i] for i in picked]
+            states = shared_states(self.trunk.model, mine, pad=self.trunk.pad)
+            logits = self._read(states, mine, [0] * len(mine), [ends[i] for i in picked], [looks[i] for i in picked])
             out = logits.sigmoid()
             for k, i in enumerate(picked):
                 scores[i] = tuple(round(x, 5) for x in out[k, : len(ends[i])].tolist())
@@ -202,31 +218,34 @@ class StepRewardModel:
         self.version = version
 
 
-def step_likelihood(logps: torch.Tensor, rows: list[Row], ends: list[list[int]]) -> torch.Tensor:
-    """(B, S, 1): the probability of the least likely token of each step, zero past a row's last step.
+def step_likelihood(logps: torch.Tensor, ends: list[list[int]]) -> torch.Tensor:
+    """(B, S, 1): log-odds of the least likely token of each step, zero past a row's last step.
 
     The line break that ends a step is left out: after the last step the model would have ended its turn instead.
 
     Args:
         logps: (B, T) of the completions.
-        rows: the rows, for where their completions begin.
-        ends: where each step ends, in the whole sequence.
+        ends: index in its completion of each step's last token.
     """
-    out = logps.new_zeros(len(rows), max(len(at) for at in ends), 1)
-    for i, (row, at) in enumerate(zip(rows, ends, strict=True)):
+    out = logps.new_zeros(len(ends), max(map(len, ends)), 1)
+    for i, at in enumerate(ends):
         begin = 0
         for k, end in enumerate(at):
-            stop = end - len(row.prompt.ids) + 1
-            out[i, k, 0] = logps[i, begin : max(stop - 1, begin + 1)].min().exp()
-            begin = stop
+            out[i, k, 0] = log_odds(logps[i, begin : max(end, begin + 1)].min().exp())
+            begin = end + 1
     return out
 
 
 def with_looks(likely: torch.Tensor, looks: Sequence[Sequence[float | None]]) -> torch.Tensor:
-    """(B, S, 2): the second look where there is one, else the step's likelihood in its place; and which of the two."""
-    out = torch.cat([likely, torch.zeros_like(likely)], dim=-1)
+    """(B, S, 3): the step's log-odds in its place, those of the second look or 0, and whether there was one."""
+    out = torch.cat([likely, torch.zeros_like(likely), torch.zeros_like(likely)], dim=-1)
     for i, row in enumerate(looks):
         for k, look in enumerate(row):
             if look is not None:
-                out[i, k] = torch.tensor([look, 1.0])
+                out[i, k, 1:] = torch.stack([log_odds(torch.tensor(look)), torch.tensor(1.0)])
     return out
+
+
+def log_odds(p: torch.Tensor) -> torch.Tensor:
+    """Of a probability, within +-7: beyond that a float32 softmax and a tiny model's certainty mean nothing."""
+    return torch.logit(p.clamp(SURE, 1 - SURE))

@@ -6,6 +6,7 @@ The vocabulary projection is applied to completion positions only, a chunk of to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,22 +37,33 @@ class Scored:
 def hidden_states(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     """Last hidden states (B, T, D) of a right-padded batch, before the vocabulary projection."""
     ropes = rope_modules(model)
-    hidden = _trunk(model)(**inputs, **prompt_positions(ropes, inputs), use_cache=False).last_hidden_state
+    hidden = trunk(model)(**inputs, **prompt_positions(ropes, inputs), use_cache=False).last_hidden_state
     forget_positions(ropes)
     return hidden
 
 
 def score(model: Any, inputs: dict[str, torch.Tensor], rows: list[Row]) -> Scored:
     """Score each row's completion; gradients flow when they are enabled."""
-    return score_hidden(model, hidden_states(model, inputs), rows)
+    return score_hidden(model, hidden_states(model, inputs), rows, before(rows))
 
 
-def score_hidden(model: Any, hidden: torch.Tensor, rows: list[Row]) -> Scored:
-    """Score completions whose hidden states (B, T, D) are there already."""
+def before(rows: list[Row]) -> list[int]:
+    """Where, in a plain pass, the state stands that predicts each row's first completion token."""
+    return [len(row.prompt.ids) - 1 for row in rows]
+
+
+def score_hidden(model: Any, hidden: torch.Tensor, rows: list[Row], first: Sequence[int]) -> Scored:
+    """Score completions whose hidden states (B, T, D) are there already.
+
+    Args:
+        model: for its vocabulary projection.
+        hidden: states of a plain pass, or of `shared_states`.
+        rows: whose completions.
+        first: index of the state that predicts each row's first completion token: `before(rows)`, or zeros.
+    """
     width = max(len(r.completion) for r in rows)
     where, targets = [], []
-    for i, row in enumerate(rows):
-        start = len(row.prompt.ids) - 1  # the state that predicts the first completion token
+    for i, (row, start) in enumerate(zip(rows, first, strict=True)):
         where += [(i, start + t, t) for t in range(len(row.completion))]
         targets += row.completion
     b, s, t = torch.tensor(where, device=hidden.device).T
@@ -87,7 +99,8 @@ def _plain(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def _trunk(model: Any) -> Any:
+def trunk(model: Any) -> Any:
+    """The model without its vocabulary projection."""
     return _plain(model).model
 
 

@@ -16,7 +16,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from mmevolve.models.decode import Knobs, decode
 from mmevolve.models.encode import Encoder, Row, collate
-from mmevolve.models.score import score
+from mmevolve.models.score import score_hidden
+from mmevolve.models.shared import shared_batches, shared_states
 from mmevolve.protocols import TokenScores
 from mmevolve.types import Chat, Reply
 
@@ -140,15 +141,16 @@ class TransformersVLM:
         return replies
 
     def logprobs(self, chats: Sequence[Chat], completions: Sequence[str]) -> list[TokenScores]:
-        """Log-probabilities and entropies of given completions, end token included."""
+        """Log-probabilities and entropies of given completions, end token included; a prompt is read once."""
         rows = [
             Row(self.encoder.prompt(c), self.encoder.completion(t)) for c, t in zip(chats, completions, strict=True)
         ]
         scores: list[TokenScores | None] = [None] * len(rows)
-        for batch in token_batches(rows, SCORE_TOKENS):
+        for batch in shared_batches(rows, SCORE_TOKENS):
             with torch.inference_mode():
                 picked = [rows[i] for i in batch]
-                out = score(self.model, collate(picked, pad=self.pad, device=self.device, side="right"), picked)
+                states = shared_states(self.model, picked, pad=self.pad)
+                out = score_hidden(self.model, states, picked, [0] * len(picked))
             for k, i in enumerate(batch):
                 length = len(rows[i].completion)
                 logps, entropies = out.logps[k, :length].tolist(), out.entropies[k, :length].tolist()
@@ -272,19 +274,6 @@ def model_folder(name: str) -> str:
     if name.startswith(PACKAGED):
         return str(Path(__file__).parent / name.removeprefix(PACKAGED))
     return name
-
-
-def token_batches(rows: list[Row], budget: int) -> Iterator[list[int]]:
-    """Indices of rows, longest first, in batches of at most `budget` padded tokens (one row at least)."""
-    length = [len(r.prompt.ids) + len(r.completion) for r in rows]
-    batch: list[int] = []
-    for i in sorted(range(len(rows)), key=lambda i: -length[i]):
-        if batch and (len(batch) + 1) * length[batch[0]] > budget:
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch
 
 
 def sorted_or_str(value: object) -> object:

@@ -28,18 +28,21 @@ def test_a_second_look_is_the_least_likely_token_under_the_steps_own_question(mo
         assert look == pytest.approx(torch.tensor(least).exp().item(), abs=2e-6)
 
 
-def test_a_step_without_a_question_is_scored_in_its_place(model_root):
+def test_a_step_with_a_question_is_read_in_both_places_and_others_in_their_own(model_root):
     load("tiny", model_root / "tiny")
     plain = StepRewardModel(str(model_root / "tiny"), reads="likelihood")
     looking = StepRewardModel(str(model_root / "tiny"), reads="likelihood", ask=ask)
+    here_weight, look_weight, asked_weight = 2.0, 0.5, -1.0
     with torch.no_grad():
-        plain.head.weight.fill_(2.0)
-        looking.head.weight.copy_(torch.tensor([[2.0, 0.0]]))
+        plain.head.weight.fill_(here_weight)
+        looking.head.weight.copy_(torch.tensor([[here_weight, look_weight, asked_weight]]))
     chats = questions()[: len(SAID)]
-    here, there = plain.score_steps(chats, SAID), looking.score_steps(chats, SAID)
-    assert here[1] == there[1]
-    assert here[0][1] == there[0][1]
-    assert here[0][0] != there[0][0]
+    here, both = plain.score_steps(chats, SAID), looking.score_steps(chats, SAID)
+    assert here[1] == both[1]
+    assert here[0][1] == both[0][1]
+    look = second_looks(looking.trunk, ask, chats, SAID)[0][0]
+    odds = torch.tensor([here[0][0], max(look, 1e-3)]).logit()
+    assert both[0][0] == pytest.approx((odds[0] + look_weight * odds[1] + asked_weight).sigmoid().item(), abs=5e-3)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_scores_are_the_head_at_those_ends_of_a_plain_pass(folder):
         assert len(said) == len(at)
 
 
-def test_a_step_is_as_likely_as_its_least_likely_token_without_the_line_break(folder):
+def test_the_head_reads_the_log_odds_of_a_steps_least_likely_token_without_the_line_break(folder):
     model = stirred(folder, reads="likelihood")
     scores = model.score_steps(questions(), SAID)
     rows, ends = model.rows(questions(), SAID)
@@ -67,7 +67,8 @@ def test_a_step_is_as_likely_as_its_least_likely_token_without_the_line_break(fo
             chance = logits[:-1].softmax(-1).gather(-1, ids[0, 1:, None])[:, 0]  # of token t + 1, after token t
             starts = [len(row.prompt.ids), *(end + 1 for end in at)]
             least = [chance[start - 1 : end - 1].min() for start, end in zip(starts, at, strict=False)]
-            expected = model.head(torch.stack(least)[:, None]).sigmoid()[:, 0]
+            odds = torch.stack(least).clamp(1e-3, 1 - 1e-3).logit()
+            expected = model.head(odds[:, None]).sigmoid()[:, 0]
         assert said == pytest.approx(expected.tolist(), abs=2e-5)
 
 

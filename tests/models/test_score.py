@@ -8,7 +8,6 @@ from families import load, questions
 
 from mmevolve.models import score as scoring
 from mmevolve.models.encode import Row, collate
-from mmevolve.models.vlm import token_batches
 
 SAID = ["a b c", "none", "3 + 4 = 7\n7", "x"]
 
@@ -89,13 +88,3 @@ def test_gradients_are_those_of_a_naive_pass(family, model_root, monkeypatch):
         assert (a is None) == (b is None)
         if a is not None:
             torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
-
-
-def test_batches_hold_every_row_once_within_the_budget(tiny):
-    rows = rows_of(tiny) * 3
-    lengths = [len(r.prompt.ids) + len(r.completion) for r in rows]
-    batches = list(token_batches(rows, 100))
-    assert sorted(i for batch in batches for i in batch) == list(range(len(rows)))
-    assert all(len(b) == 1 or len(b) * max(lengths[i] for i in b) <= 100 for b in batches)
-    assert len(list(token_batches(rows, 1))) == len(rows)
-    assert list(token_batches([], 10)) == []
