@@ -9,18 +9,24 @@ import torch
 
 @dataclass(frozen=True)
 class LossInput:
-    """One batch. For pairs the first half of the rows is chosen, the second rejected.
+    """One batch. For pairs the first half of the rows is chosen, the second rejected: rows i and P + i are pair i.
 
     Attributes:
         logps: (B, T) natural-log probability of each completion token under the model; for step rewards, (B, S) logits.
         mask: (B, T) 1 where a token (or step) counts.
-        weight: (B,) multiplies each row.
-        ref_logps: (B, T) the same under the reference.
+        weight: (B,) multiplies each row; a pair has the weight of its chosen row.
+        ref_logps: (B, T) the same as `logps` under the reference.
         old_logps: (B, T) the same under the behaviour policy.
         advantages: (B, T) or (B, 1).
         labels: (B, S) targets of steps; NaN where there is none.
         margin: (P,) score difference of a pair.
         p_win: (P,) probability that chosen beats rejected.
+        prefix: (B, T) 1 on the tokens of a step-level pair that both of its sides begin with.
+        log_sum_sq: (B, T) log of the sum of squared probabilities over the vocabulary at each token (WPO).
+        kl_logps: (K, T') log-probabilities of mismatched completions, each a completion of another row (KTO).
+        kl_ref_logps: (K, T') the same under the reference.
+        kl_mask: (K, T') 1 where a token of theirs counts.
+        names: (B,) where each row comes from, for what is said of a row that cannot be learned from.
     """
 
     logps: torch.Tensor
@@ -32,6 +38,12 @@ class LossInput:
     labels: torch.Tensor | None = None
     margin: torch.Tensor | None = None
     p_win: torch.Tensor | None = None
+    prefix: torch.Tensor | None = None
+    log_sum_sq: torch.Tensor | None = None
+    kl_logps: torch.Tensor | None = None
+    kl_ref_logps: torch.Tensor | None = None
+    kl_mask: torch.Tensor | None = None
+    names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

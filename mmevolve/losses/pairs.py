@@ -1,0 +1,98 @@
+"""A batch of pairs as one number a side: what every preference loss starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from mmevolve.losses.checks import check_batch
+from mmevolve.losses.inputs import LossInput
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Sums over the tokens that count, (P,) each.
+
+    Attributes:
+        chosen: log-probability of the chosen completion under the policy.
+        rejected: of the rejected one.
+        ref_chosen: of the chosen one under the reference; zeros for losses that have none.
+        ref_rejected: of the rejected one under the reference.
+        chosen_length: tokens that count.
+        rejected_length: tokens that count.
+    """
+
+    chosen: torch.Tensor
+    rejected: torch.Tensor
+    ref_chosen: torch.Tensor
+    ref_rejected: torch.Tensor
+    chosen_length: torch.Tensor
+    rejected_length: torch.Tensor
+
+    @property
+    def chosen_ratio(self) -> torch.Tensor:
+        """Log(pi / ref) of the chosen side."""
+        return self.chosen - self.ref_chosen
+
+    @property
+    def rejected_ratio(self) -> torch.Tensor:
+        """Log(pi / ref) of the rejected side."""
+        return self.rejected - self.ref_rejected
+
+
+def pairs_of(
+    x: LossInput, loss: str, *, reference: bool, needs: tuple[str, ...] = (), ld_alpha: float | None = None
+) -> Pairs:
+    """Sum a checked batch of pairs over its tokens.
+
+    Args:
+        x: the batch, chosen rows before rejected ones.
+        loss: its name, for messages.
+        reference: whether the loss compares with a reference.
+        needs: other fields that must be there.
+        ld_alpha: LD-DPO's factor on the tokens past the shorter side's length; None counts all alike.
+
+    Raises:
+        ValueError: as `check_batch` does.
+    """
+    check_batch(x, loss, (*(("ref_logps",) if reference else ()), *needs), pairs=True)
+    share = token_share(x.mask, ld_alpha)
+    chosen, rejected = summed(x.logps, share).chunk(2)
+    if reference and x.ref_logps is not None:
+        ref_chosen, ref_rejected = summed(x.ref_logps.detach(), share).chunk(2)
+    else:
+        ref_chosen, ref_rejected = torch.zeros_like(chosen), torch.zeros_like(rejected)
+    return Pairs(chosen, rejected, ref_chosen, ref_rejected, *x.mask.sum(1).chunk(2))
+
+
+def summed(values: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """(B,) sum of what counts; what does not may hold anything, NaN included."""
+    return torch.where(share > 0, values * share, torch.zeros_like(values)).sum(1)
+
+
+def token_share(mask: torch.Tensor, ld_alpha: float | None) -> torch.Tensor:
+    """(B, T) how much each token counts: 1 up to the length that both sides of a pair reach, `ld_alpha` past it.
+
+    Paper: Liu et al. 2024, "Length Desensitization in DPO" (LD-DPO), arXiv:2409.06411: probabilities past the shorter
+    length are raised to the power alpha, under policy and reference alike.
+    """
+    if ld_alpha is None:
+        return mask
+    chosen, rejected = mask.sum(1).chunk(2)
+    shared = torch.minimum(chosen, rejected).repeat(2)[:, None]
+    return torch.where(mask.cumsum(1) <= shared, mask, mask * ld_alpha)
+
+
+def pair_metrics(pairs: Pairs, beta: float | torch.Tensor, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What is logged of a batch of pairs: means, detached; a reward is beta times the log-ratio, whatever the loss."""
+    chosen, rejected = (beta * pairs.chosen_ratio).detach(), (beta * pairs.rejected_ratio).detach()
+    return {
+        "loss": loss.detach(),
+        "reward_chosen": chosen.mean(),
+        "reward_rejected": rejected.mean(),
+        "reward_margin": (chosen - rejected).mean(),
+        "reward_accuracy": (chosen > rejected).float().mean(),  # a tie is not won
+        "logp_chosen": pairs.chosen.detach().mean(),
+        "logp_rejected": pairs.rejected.detach().mean(),
+    }
