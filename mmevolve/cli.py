@@ -93,7 +93,7 @@ def _score(options: argparse.Namespace) -> int:
 def _ls(options: argparse.Namespace) -> int:
     from mmevolve.commands.listing import print_listing
 
-    return print_listing(options.what)
+    return print_listing(options.what, options.data)
 
 
 def _eval(options: argparse.Namespace) -> int:
@@ -103,7 +103,9 @@ def _eval(options: argparse.Namespace) -> int:
         return code(engine("mmevolve.parity", "main")(options.data, options.json))
     if options.benchmark is None:
         raise ConfigError("name a benchmark with --benchmark; `mmevolve ls benchmarks` lists them", "eval")
-    return code(engine("mmevolve.evaluation", "main")(options.model, options.benchmark, options.limit))
+    other = ("verb", "model", "benchmark", "json")
+    words = {name: value for name, value in vars(options).items() if name not in other}
+    return code(engine("mmevolve.evaluation", "main")(options.model, options.benchmark, **words))
 
 
 def _schema(options: argparse.Namespace) -> int:

@@ -46,15 +46,9 @@ def parser() -> argparse.ArgumentParser:
 
     listing = verbs.add_parser("ls", help="list recipes, parts and benchmarks")
     listing.add_argument("what", nargs="?", default="all", choices=["recipes", "parts", "benchmarks", "all"])
+    listing.add_argument("--data", metavar="FOLDER", help="for benchmarks: where their data may lie (./data)")
 
-    evaluate = verbs.add_parser("eval", help="measure a model on a benchmark; or `eval parity`")
-    evaluate.add_argument(
-        "model", metavar="MODEL", help="a model's name or folder; `parity` compares with golden numbers"
-    )
-    evaluate.add_argument("--benchmark", metavar="NAME", help="one of `mmevolve ls benchmarks`, or a YAML file")
-    evaluate.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
-    evaluate.add_argument("--data", metavar="FOLDER", help="for parity: the folder of golden numbers")
-    evaluate.add_argument("--json", action="store_true", help="for parity: print the result as JSON")
+    _eval_verb(verbs)
 
     report = verbs.add_parser("report", help="write the run's report as one HTML file")
     report.add_argument("run", metavar="RUN")
@@ -68,6 +62,32 @@ def parser() -> argparse.ArgumentParser:
     explain = verbs.add_parser("explain", help="what a part or a setting means")
     explain.add_argument("key", metavar="KEY", help="samplers.Independent, samplers.Independent.n, or a setting's name")
     return whole
+
+
+def _eval_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = verbs.add_parser("eval", help="measure a model on benchmarks; or `eval parity`")
+    verb.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a model's name or folder, or a file of stored answers; `parity` compares with golden numbers",
+    )
+    verb.add_argument("--benchmark", metavar="A,B", help="some of `mmevolve ls benchmarks`, or YAML files")
+    verb.add_argument("--limit", type=int, metavar="N", help="only the first N questions of each")
+    verb.add_argument("--data", metavar="FOLDER", help="the data folder, one table, or `hub` (./data); golden numbers")
+    verb.add_argument("--answers", metavar="FILE", help="stored answers that are scored in place of asking the model")
+    verb.add_argument("--partial", action="store_true", help="score what both the answers and the data have")
+    verb.add_argument("--n", type=int, default=1, metavar="N", help="attempts a question (1)")
+    verb.add_argument("--temperature", type=float, metavar="T", help="0 is greedy (0 for one attempt, 1 for several)")
+    verb.add_argument("--max-tokens", type=int, metavar="N", help="longest response (what each benchmark says)")
+    verb.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (0)")
+    verb.add_argument("--batch", type=int, default=1, metavar="N", help="attempts drawn, and kept, together (1)")
+    verb.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"], help="of the weights")
+    verb.add_argument("--url", metavar="URL", help="servers that serve MODEL, with commas between them")
+    verb.add_argument("--server", default="vllm", metavar="KIND", help="vllm, sglang, transformers or openai (vllm)")
+    verb.add_argument("--base", type=float, metavar="SCORE", help="the language model's own score, for leakage")
+    verb.add_argument("--out", metavar="FOLDER", help="where results go (runs/eval/MODEL)")
+    verb.add_argument("--log", metavar="FOLDER", help="also write samples and results in the form of lmms-eval")
+    verb.add_argument("--json", action="store_true", help="for parity: print the result as JSON")
 
 
 def _recipe_verb(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
+from mmevolve.config.errors import ConfigError
 from mmevolve.config.parts import PART_ROOMS, parts
 from mmevolve.config.source import package_root
 
@@ -34,25 +33,25 @@ def header(file: Path) -> list[str]:
     return lines
 
 
-def benchmarks() -> list[tuple[str, str]]:
-    """The name and the first line of every benchmark file."""
-    root = package_root()
-    places = [Path("eval/benchmarks"), *([root.parent / "eval" / "benchmarks"] if root is not None else [])]
-    folder = next((place for place in places if place.is_dir()), None)
-    return [_benchmark(file) for file in sorted(folder.glob("*.yaml"))] if folder is not None else []
+def benchmarks(data: str | None = None) -> list[tuple[str, str]]:
+    """Every benchmark's name, and whether it can run here or what it needs; a broken spec says its first mistake."""
+    from mmevolve.benchmarks.load import here
+    from mmevolve.benchmarks.spec import load_spec, spec_files
+
+    found = []
+    for file in spec_files():
+        try:
+            spec = load_spec(file)
+        except ConfigError as error:
+            more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
+            found.append((file.stem, f"broken: {error.problems[0]}{more}"))
+            continue
+        runs, place = here(spec, data)
+        found.append((spec.name, f"runs here from {place}" if runs else place))
+    return found
 
 
-def _benchmark(file: Path) -> tuple[str, str]:
-    lines = header(file)
-    try:
-        spec = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError:
-        return file.stem, "not readable as YAML"
-    name = spec.get("name", file.stem) if isinstance(spec, dict) else file.stem
-    return str(name), lines[0] if lines else ""
-
-
-def print_listing(what: str) -> int:
+def print_listing(what: str, data: str | None = None) -> int:
     """Print one of the three lists, or all."""
     if what in ("recipes", "all"):
         _title("recipes", what)
@@ -62,7 +61,7 @@ def print_listing(what: str) -> int:
         for room in PART_ROOMS:
             _rows(room, parts(room))
     if what in ("benchmarks", "all"):
-        _rows("benchmarks", benchmarks())
+        _rows("benchmarks", benchmarks(data))
     return 0
 
 
