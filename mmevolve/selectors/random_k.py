@@ -22,8 +22,7 @@ class RandomK:
     Attributes:
         k: rows a sample at most.
         rank_by: a critic whose score must be above `above`; None asks no critic but the required one. Chance among
-        what a
-            reward passes keeps attempts that the reward finds right but not likely, which its top k would not.
+            what a reward passes keeps attempts that the reward finds right but not likely, which its top k would not.
         above: the floor for `rank_by`.
         require: the critic that must score above 0.
         dedup: keep one of several attempts with the same text.
