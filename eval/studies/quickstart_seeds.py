@@ -4,16 +4,18 @@ Every arm starts from the same warm policy and, where it ranks by step reward, f
 tables and checkpoints of those stages are copied from the quickstart's run (the store refuses them if their settings
 differ). All arms take the same number of gradient steps on samples of the same number of questions.
 
-    python eval/studies/quickstart_seeds.py --seeds 5 --out runs/study          (resumes; about 45 minutes on 2 cores)
+    python eval/studies/quickstart_seeds.py --seeds 5 --jobs 2      (resumes; about 45 minutes on 2 cores)
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mmevolve.results import record
@@ -34,6 +36,7 @@ SHARED = ("warmup", "reward", "images")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=1, help="seeds run side by side, one thread each")
     parser.add_argument("--out", default="runs/study")
     parser.add_argument(
         "--arms", nargs="+", default=list(ARMS), choices=list(ARMS), help="which arms; step_reward first"
@@ -41,9 +44,13 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="a.b=value", help="overrides for every arm")
     args = parser.parse_args()
     out = Path(args.out)
-    for seed in range(args.seeds):
+
+    def all_arms(seed: int) -> None:
         for arm in args.arms:
             run_arm(arm, ARMS[arm], out, seed, args.set)
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        list(pool.map(all_arms, range(args.seeds)))
     lines = table(out, args.seeds, args.arms)
     print("\n".join(lines))
     command = f"python eval/studies/quickstart_seeds.py --seeds {args.seeds} --arms {' '.join(args.arms)}"
@@ -62,7 +69,8 @@ def run_arm(arm: str, recipe: str, out: Path, seed: int, overrides: list[str]) -
                 shutil.copytree(source, target)
     command = [sys.executable, "-m", "mmevolve.cli", "run", recipe, f"store.path={folder}", f"seed={seed}", *overrides]
     print(" ".join(command[3:]), flush=True)
-    subprocess.run(command, cwd=ROOT, check=True)
+    threads = {"OMP_NUM_THREADS": "1"}  # two processes with two threads each on two cores wait for each other
+    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, **threads}, stdout=subprocess.DEVNULL)
 
 
 def right(folder: Path, loop: str, at: str) -> dict[str, float]:
@@ -92,12 +100,14 @@ def table(out: Path, seeds: int, arms: list[str]) -> list[str]:
         steps = f"{sum(honest[name]) / seeds:.3f}" if name in honest else ""
         each = " | ".join(f"{m:.3f}" for m in means)
         lines.append(f"| {name} | {each} | {sum(means) / seeds:.3f} | {steps} |")
-    lines += ["", "| difference, paired by question | points | 95 % interval |", "| --- | --- | --- |"]
+    lines += ["", "| difference, paired by question | points | 95 % interval | seed by seed |", "|" + " --- |" * 4]
     others = ("shipped model", "after warm-up", "outcome_only", "random_2", "more_sft")
     wanted = [("step_reward", other) for other in others] + [("oracle", "outcome_only"), ("oracle", "step_reward")]
     for a, b in [pair for pair in wanted if set(pair) <= set(points)]:
         gap = difference(points[b], points[a])
-        lines.append(f"| {a} - {b} | {100 * gap.mean:+.1f} | {100 * gap.low:+.1f} to {100 * gap.high:+.1f} |")
+        each = [difference(points[b][s : s + 1], points[a][s : s + 1]).mean for s in range(seeds)]
+        apart = ", ".join(f"{100 * g:+.1f}" for g in each)
+        lines.append(f"| {a} - {b} | {100 * gap.mean:+.1f} | {100 * gap.low:+.1f} to {100 * gap.high:+.1f} | {apart} |")
     if {"outcome_only", "oracle"} <= set(arms):
         won = difference(after["outcome_only"], after["step_reward"]).mean
         room = difference(after["outcome_only"], after["oracle"]).mean
