@@ -67,7 +67,7 @@ def run_arm(arm: str, recipe: str, out: Path, seed: int, overrides: list[str]) -
             source, target = out / f"step_reward-{seed}" / name, folder / name
             if source.exists() and not target.exists():
                 shutil.copytree(source, target)
-    command = [sys.executable, "-m", "mmevolve.cli", "run", recipe, f"store.path={folder}", f"seed={seed}", *overrides]
+    command = [sys.executable, "-m", "mmevolve", "run", recipe, f"store.path={folder}", f"seed={seed}", *overrides]
     print(" ".join(command[3:]), flush=True)
     threads = {"OMP_NUM_THREADS": "1"}  # two processes with two threads each on two cores wait for each other
     subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, **threads}, stdout=subprocess.DEVNULL)

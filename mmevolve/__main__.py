@@ -1,0 +1,7 @@
+"""`python -m mmevolve` is the command line."""
+
+import sys
+
+from mmevolve.cli import main
+
+sys.exit(main())
