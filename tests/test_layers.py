@@ -16,7 +16,7 @@ LEVELS = (
     ("types",),
     ("protocols", "text", "answers", "prompts", "config", "statistics", "console", "torchvision_ops"),
     ("data", "samplers", "critics", "selectors", "losses", "schedules", "metrics"),
-    ("models", "store", "training", "report"),
+    ("models", "store", "training", "report", "controls"),
     ("verbs",),
     ("evaluation",),
     ("loops",),
@@ -46,7 +46,7 @@ HOMES = {
     "torchvision": {"models", "torchvision_ops"},
     "lightning": {"training"},
     "datasets": {"data", "store"},
-    "PIL": {"data", "models", "report"},
+    "PIL": {"data", "models", "report", "controls"},
     "pyarrow": {"data", "store", "report"},
     "matplotlib": {"report"},
 }
@@ -56,7 +56,8 @@ KNOWN = {
     ("mmevolve.browse", "pyarrow"): "reads a table's head, which the store should do",
 }
 HEAVY = ("torch", "transformers", "peft", "open_clip", "lightning", "datasets", "PIL", "pyarrow")
-NO_TORCH = ("types", "text", "protocols", "prompts", "answers", "config", "samplers", "critics", "selectors", "metrics")
+LIGHT = ("types", "text", "protocols", "prompts", "answers", "config", "controls")
+NO_TORCH = (*LIGHT, "samplers", "critics", "selectors", "metrics")
 
 
 def name_of(path):
@@ -160,9 +161,9 @@ def test_parts_need_nothing_but_the_standard_library():
 
 
 def test_what_must_be_light_brings_in_nothing_heavy():
-    # The oracle's world can also draw: it may bring in PIL.
+    # The oracle's world can also draw, and controls change pictures: they may bring in PIL.
     brought = {
-        m: foreign(loaded(m)) & set(HEAVY) - ({"PIL"} if room(m) == "critics" else set())
+        m: foreign(loaded(m)) & set(HEAVY) - ({"PIL"} if room(m) in ("critics", "controls") else set())
         for m in FILES
         if room(m) in NO_TORCH
     }
