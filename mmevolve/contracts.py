@@ -7,12 +7,16 @@ the global random state is left alone. What kind of part it is, is told by the r
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import importlib.util
 import math
 import random
+import sys
 import typing
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -65,6 +69,52 @@ def check_part(part: Any, *, kind: Kind | None = None) -> list[str]:
     if random.getstate() != before[0] or not torch.equal(torch.random.get_rng_state(), before[1]):
         broken.append("draws from the global random state: draw from its own seed")
     return [f"{cls.__name__} {sentence}" for sentence in dict.fromkeys(broken)]
+
+
+def main(module: str) -> int:
+    """Put every part of a module through the contract and print what it breaks; 0 when every part keeps it.
+
+    Args:
+        module: an importable name (`shortest`, `mypackage.critics`) or a file (`shortest.py`); the working directory is
+            looked in too.
+    """
+    try:
+        found = _module(module)
+    except Exception as error:  # somebody's own code may fail in any way
+        print(f"{module} cannot be imported: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    parts = [c for c in vars(found).values() if isinstance(c, type) and c.__module__ == found.__name__ and _is_part(c)]
+    if not parts:
+        print(f"{module} has no part: a part is a frozen dataclass with one `__call__`", file=sys.stderr)
+        return 2
+    worst = 0
+    for cls in parts:
+        needed = [f.name for f in dataclasses.fields(cls) if _is_needed(f)] if dataclasses.is_dataclass(cls) else []
+        if needed:
+            print(f"{cls.__name__}: not checked, it needs {', '.join(needed)}; call check_part on an instance of it")
+            continue
+        broken = check_part(cls)
+        worst = 2 if broken else worst
+        print("\n".join(broken) or f"{cls.__name__}: keeps the contract of a {kind_of(cls)}")
+    return worst
+
+
+def _module(name: str) -> Any:
+    if name.endswith(".py"):
+        spec = importlib.util.spec_from_file_location(Path(name).stem, name)
+        found = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+        sys.modules[found.__name__] = found  # dataclasses look their module up
+        spec.loader.exec_module(found)  # type: ignore[union-attr]
+        return found
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.pop(0)
+
+
+def _is_part(cls: type) -> bool:
+    return "__call__" in vars(cls) and dataclasses.is_dataclass(cls)
 
 
 def kind_of(cls: type) -> Kind | None:

@@ -1,5 +1,6 @@
 import importlib
 import random
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -7,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from mmevolve.config.parts import parts
-from mmevolve.contracts import check_part, kind_of, samples
+from mmevolve.contracts import check_part, kind_of, main, samples
 from mmevolve.critics.answer import AnswerMatch
 from mmevolve.critics.rollout_value import RolloutValue
 from mmevolve.critics.step_reward import StepReward
@@ -219,3 +220,59 @@ def test_what_a_part_gives_must_be_annotated_or_said():
 
     assert check_part(Untyped) == ["Untyped does not say what it gives: annotate what `__call__` returns"]
     assert check_part(Untyped, kind="metric") == []
+
+
+OURS = '''
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+import random
+
+from mmevolve.selectors.kept import demonstration
+from mmevolve.types import Demonstration, Group
+
+
+@dataclass(frozen=True)
+class First:
+    """The first attempt of each sample."""
+
+    example = Demonstration
+
+    def __call__(self, groups: Iterable[Group]) -> Iterator[Demonstration]:
+        for group in groups:
+            yield demonstration(group, group.trajectories[ATTEMPT], "question")
+
+
+@dataclass(frozen=True)
+class Needs:
+    critic: object
+
+    def __call__(self, groups: Iterable[Group]) -> Iterator[Demonstration]:
+        yield from ()
+'''
+
+
+@pytest.mark.parametrize(
+    ("attempt", "code", "said"),
+    [
+        ("0", 0, "First: keeps the contract of a selector"),
+        ("random.randrange(len(group.trajectories))", 2, "draws from the global random state"),
+    ],
+)
+def test_a_modules_parts_are_checked_from_the_command_line(tmp_path, capsys, monkeypatch, attempt, code, said):
+    monkeypatch.delitem(sys.modules, "first", raising=False)
+    (tmp_path / "first.py").write_text(OURS.replace("ATTEMPT", attempt))
+    assert main(str(tmp_path / "first.py")) == code
+    out = capsys.readouterr().out
+    assert said in out
+    assert "Needs: not checked, it needs critic" in out
+
+
+def test_a_module_without_parts_or_that_is_not_there_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    assert main(str(tmp_path / "empty.py")) == 2
+    assert main("no_such_module") == 2
+    assert main(str(tmp_path / "gone.py")) == 2
+    empty, missing, gone = capsys.readouterr().err.splitlines()
+    assert "has no part" in empty
+    assert missing.startswith("no_such_module cannot be imported: ModuleNotFoundError")
+    assert "gone.py cannot be imported: FileNotFoundError" in gone
