@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from mmevolve import ranks
 from mmevolve.config import ConfigError, Recipe, build, check_recipe, load, resolved
 from mmevolve.console import Console, shown_on
 
@@ -35,7 +36,20 @@ def run(path: str, overrides: Sequence[str] = (), *, dry_run: bool = False, allo
                 file=sys.stderr,
             )
             return 2
-        return _run(recipe, folder, Console(), allow)
+        return _help(recipe, allow) if ranks.helps() else _run(recipe, folder, Console(), allow)
+
+
+def _help(recipe: Recipe, allow: Collection[str]) -> int:
+    """Work along in a process that a trainer started for another device: the first one writes and speaks."""
+    quiet_libraries()
+    from mmevolve.loops import NothingSelected
+    from mmevolve.store import StoreError
+
+    try:
+        build(recipe, allow=allow)
+    except (ConfigError, StoreError, ValueError, NothingSelected) as error:
+        print(f"a process of another device stopped: {error}", file=sys.stderr)
+    return 0  # the first process meets the same and gives the exit code
 
 
 def ready(path: str, overrides: Sequence[str], *, dry_run: bool = False, allow: Collection[str] = ()) -> Recipe | None:
@@ -60,6 +74,7 @@ def _run(recipe: Recipe, folder: Path, console: Console, allow: Collection[str])
     from mmevolve.finale import closing_lines
     from mmevolve.report.page import write as write_report
     from mmevolve.summary import summarise, write_summary
+    from mmevolve.training.logs import log_rounds
 
     start = time.monotonic()
     note_run(recipe, folder)
@@ -90,6 +105,7 @@ def _run(recipe: Recipe, folder: Path, console: Console, allow: Collection[str])
             keep_times(folder, console, seconds)
     summary = summarise(str(folder), loop_names(recipe), seconds=round(seconds, 1), peak_rss_bytes=peak_memory())
     write_summary(str(folder), summary)
+    log_rounds(folder, summary["rounds"])
     write_report(str(folder))
     print("\n".join(closing_lines(summary, run=str(folder))))
     return 0
@@ -178,7 +194,7 @@ def lock(folder: Path) -> Iterator[bool]:
 
     Processes that a trainer started for its other devices share their parent's hold.
     """
-    if int(os.environ.get("LOCAL_RANK", "0")) > 0:
+    if ranks.helps():
         yield True
         return
     folder.mkdir(parents=True, exist_ok=True)

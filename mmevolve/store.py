@@ -14,14 +14,12 @@ is noticed when it is read.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
-import inspect
 import json
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +27,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmevolve import types
+from mmevolve import ranks, types
 from mmevolve.console import Console, current
+from mmevolve.keys import describe_call, difference, with_images
 from mmevolve.types import from_row, to_row
 
 KEY = b"mmevolve.key"
@@ -53,11 +52,13 @@ class Units:
         items: the units' inputs, in the order of the rows.
         work: rows of several units at once: `work([item, ...]) -> [[row, ...], ...]`.
         at_once: units handed to `work` together.
+        spread: whether `work` needs every process of the run.
     """
 
     items: Sequence[Any]
     work: Callable[[Sequence[Any]], Sequence[Sequence[Any]]]
     at_once: int = 1
+    spread: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,10 @@ class RunStore:
 
     path: str
     stage_name: str = ""
+
+    def describe(self) -> str:
+        """Nothing of where it lies: a run can be moved."""
+        return "store"
 
     @property
     def folder(self) -> Path:
@@ -99,13 +104,19 @@ class RunStore:
             StoreError: when the table on disk was made with other settings or inputs.
         """
         path = self.round_folder(at) / f"{table}.parquet"
-        key = describe(_call(verb, args, kwargs))
+        key = describe_call(verb, args, kwargs)
         if path.exists():
             self._same(path, key)
             shutil.rmtree(path.with_suffix(".parts"), ignore_errors=True)  # left by a kill between two file operations
             return self.read(path)
         self.console.begin(f"{self.stage_name} {path.parent.name} {table}")
         made = verb(*args, **kwargs)
+        if ranks.helps():
+            if isinstance(made, Units) and made.spread:
+                for _ in self._work(self._files(path, made), made, key):
+                    pass  # its share went to the first process
+            ranks.wait_for(path)
+            return self.read(path)
         rows = self._by_units(path, made, key) if isinstance(made, Units) else list(made)
         self.write(path, rows, key)
         shutil.rmtree(path.with_suffix(".parts"), ignore_errors=True)
@@ -122,7 +133,7 @@ class RunStore:
         """
         path = self.round_folder(at) / f"{table}.parquet"
         if not path.exists():
-            key = json.loads(json.dumps(describe(_call(verb, args, kwargs))))
+            key = json.loads(json.dumps(describe_call(verb, args, kwargs)))
             twin = next((p for p in sorted(Path(self.path).glob(f"*/*/{table}.parquet")) if _key(p) == key), None)
             if twin is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,18 +143,24 @@ class RunStore:
         return self.once(at, table, verb, *args, **kwargs)
 
     def _by_units(self, path: Path, made: Units, key: Any) -> list[Any]:
-        parts = path.with_suffix(".parts")
-        files = [parts / f"{i:06d}.parquet" for i in range(len(made.items))]
+        files = self._files(path, made)
+        for i, rows in self._work(files, made, key):
+            self.write(files[i], rows, key)
+        return [row for file in files for row in self.read(file)]
+
+    def _files(self, path: Path, made: Units) -> list[Path]:
+        return [path.with_suffix(".parts") / f"{i:06d}.parquet" for i in range(len(made.items))]
+
+    def _work(self, files: list[Path], made: Units, key: Any) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Number and rows of each unit that is not on disk yet."""
         for file in files:
             if file.exists():
                 self._same(file, key)
         todo = [i for i, file in enumerate(files) if not file.exists()]
         for start in range(0, len(todo), made.at_once):
             batch = todo[start : start + made.at_once]
-            for i, rows in zip(batch, made.work([made.items[i] for i in batch]), strict=True):
-                self.write(files[i], rows, key)
+            yield from zip(batch, made.work([made.items[i] for i in batch]), strict=True)
             self.console.tick(len(files) - len(todo) + start + len(batch), len(files))
-        return [row for file in files for row in self.read(file)]
 
     def write(self, path: Path, rows: Iterable[Any], key: Any = None) -> None:
         """Write nouns, or plain dictionaries, as one table; whole or absent.
@@ -198,7 +215,7 @@ class RunStore:
 
     def keep_images(self, row: Any) -> Any:
         """Put image bytes into the run's image folder, once each, and refer to the file instead."""
-        return row if isinstance(row, Mapping) else _with_images(row, self._image)
+        return row if isinstance(row, Mapping) else with_images(row, self._image)
 
     def _image(self, ref: str | bytes) -> str:
         if isinstance(ref, str):
@@ -271,12 +288,6 @@ def _shape(table: pa.Table) -> bytes:
     return json.dumps([table.num_rows, columns]).encode()
 
 
-def _call(verb: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """A verb and what it is given, by parameter; the round is the table's place, not its content."""
-    given = inspect.signature(verb).bind(*args, **kwargs).arguments
-    return {"verb": verb, **{k: v for k, v in given.items() if k != "round"}}
-
-
 def kept_rows(*, store: RunStore, loop: str, round: int = 0) -> list[Any]:
     """Training rows that a finished round of a loop selected.
 
@@ -287,91 +298,3 @@ def kept_rows(*, store: RunStore, loop: str, round: int = 0) -> list[Any]:
     if not rows:
         raise StoreError(f"{store.path} has no rows of loop '{loop}', round {round}: run that loop first")
     return rows
-
-
-def describe(value: Any) -> Any:
-    """JSON that says what a part, a function or an input is, for keys; long lists of rows become a digest."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, bytes):
-        return hashlib.sha256(value).hexdigest()[:16]
-    if hasattr(value, "describe") and not isinstance(value, type):
-        return describe(value.describe())
-    if isinstance(value, functools.partial):
-        return {"_target_": _name(value.func), **{k: describe(v) for k, v in value.keywords.items()}}
-    if isinstance(value, RunStore):
-        return "store"
-    if isinstance(value, list | tuple) and value and type(value[0]) in types.NOUNS:
-        return {"rows": len(value), "digest": _digest(value)}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"_target_": _name(type(value)), **fields}
-    if isinstance(value, Mapping):
-        return {str(k): describe(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [describe(v) for v in (sorted(value) if isinstance(value, set | frozenset) else value)]
-    if callable(value):
-        return _name(value)
-    raise TypeError(f"cannot tell what {type(value).__name__} is for the store's keys: give it a describe() method")
-
-
-def difference(old: Any, new: Any, place: str = "") -> str:
-    """The first place where two descriptions differ, in words; empty when they are the same."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in sorted({*old, *new}):
-            where = f"{place}.{name}" if place else name
-            if name not in old or name not in new:
-                return f"'{where}' is {'new' if name in new else 'gone'}"
-            if said := difference(old[name], new[name], where):
-                return said
-        return ""
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return next(
-            (
-                said
-                for i, (a, b) in enumerate(zip(old, new, strict=True))
-                if (said := difference(a, b, f"{place}[{i}]"))
-            ),
-            "",
-        )
-    if old == new or (old != old and new != new):  # a number that could not be measured is NaN both times
-        return ""
-    return f"'{place}' was {json.dumps(old)}, now {json.dumps(new)}"
-
-
-def _digest(rows: Sequence[Any]) -> str:
-    """Of rows as they are stored, with stored images by their content: the same wherever the run lies."""
-    digest = hashlib.sha256()
-    for row in rows:
-        digest.update(json.dumps(to_row(_with_images(row, _image_name)), sort_keys=True).encode())
-    return digest.hexdigest()[:16]
-
-
-def _image_name(ref: str | bytes) -> str:
-    """SHA-256 of an image that is held in memory or in a run's folder; any other path as it is."""
-    if isinstance(ref, bytes):
-        return hashlib.sha256(ref).hexdigest()
-    path = Path(ref)
-    return path.stem if path.parent.name == "images" and len(path.stem) == 64 else ref
-
-
-def _with_images(row: Any, change: Callable[[str | bytes], str]) -> Any:
-    """A noun with every image reference in it replaced."""
-    if isinstance(row, types.Sample):
-        return dataclasses.replace(row, images=tuple(change(r) for r in row.images))
-    if isinstance(row, types.Group):
-        return dataclasses.replace(row, sample=_with_images(row.sample, change))
-    chats = {name: getattr(row, name) for name in ("prompt", "rejected_prompt") if getattr(row, name, None)}
-    changed = {name: _chat_with(chat, change) for name, chat in chats.items()}
-    return dataclasses.replace(row, **changed) if changed else row
-
-
-def _chat_with(chat: types.Chat, change: Callable[[str | bytes], str]) -> types.Chat:
-    return tuple(
-        {**m, "content": tuple({**p, "image": change(p["image"])} if "image" in p else p for p in m["content"])}
-        for m in chat
-    )
-
-
-def _name(thing: Any) -> str:
-    return f"{thing.__module__}.{thing.__qualname__}"

@@ -130,4 +130,4 @@ class CritiqueWork:
 def _spread(policy: Any, work: Any, units: list, spread: SpreadFn | None) -> Units:
     if spread is None:
         return Units(units, work)
-    return Units(units, lambda todo: spread(policy, work, todo), at_once=max(1, len(units)))
+    return Units(units, lambda todo: spread(policy, work, todo), at_once=max(1, len(units)), spread=True)

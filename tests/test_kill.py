@@ -189,11 +189,8 @@ def artefacts(folder: Path) -> dict[str, bytes]:
     """Everything that a run leaves but times, versions, logs and the page drawn from them."""
     run = folder / "run"
     found = {str(p.relative_to(run)): p for p in run.rglob("*") if p.is_file()}
-    kept = {
-        name: path.read_bytes()
-        for name, path in found.items()
-        if path.name not in ("timings.json", "environment.json", "report.html") and "logs" not in Path(name).parts
-    }
+    varies = {"timings.json", "environment.json", "report.html", "logs", "tensorboard"}
+    kept = {name: path.read_bytes() for name, path in found.items() if not varies & set(Path(name).parts)}
     summary = json.loads(kept.pop("summary.json"))
     del summary["seconds"], summary["peak_rss_bytes"]
     return {**kept, "summary.json": json.dumps(summary, sort_keys=True).encode()}

@@ -21,7 +21,7 @@ def test_every_recipe_can_be_told_in_words(path):
 
 def test_shared_numbers_are_looked_up_for_the_plan():
     lines = plan_lines(load(RECIPES[0].parents[1] / "recipes/shapes/nlvr.yaml", ["train_questions=900"]))
-    assert "3 rounds  300 questions x 8 attempts, 45 gradient steps" in "\n".join(lines)
+    assert "4 rounds  225 questions x 8 attempts, 45 gradient steps" in "\n".join(lines)
 
 
 def test_the_quickstarts_volume_is_what_the_readme_shows():

@@ -14,7 +14,7 @@ LONGEST = 380
 # A room may import rooms of lower levels, and itself.
 LEVELS = (
     ("types",),
-    ("protocols", "text", "answers", "prompts", "config", "statistics", "console", "torchvision_ops"),
+    ("protocols", "text", "answers", "prompts", "config", "statistics", "console", "ranks", "keys", "torchvision_ops"),
     ("data", "samplers", "critics", "selectors", "losses", "schedules", "metrics"),
     ("models", "store", "training", "report", "controls"),
     ("verbs",),

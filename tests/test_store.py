@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from mmevolve import store as storing
-from mmevolve.store import RunStore, StoreError, Units, describe, difference, image_format
+from mmevolve.keys import describe, difference
+from mmevolve.store import RunStore, StoreError, Units, image_format
 from mmevolve.text import user
 from mmevolve.types import Critique, Demonstration, Labelled, Preference, Sample, Step, Trajectory, to_row
 

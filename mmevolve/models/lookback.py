@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from mmevolve.models.encode import Row
+from mmevolve.models.prefix import shared_batches, shared_states
 from mmevolve.models.score import score_hidden
-from mmevolve.models.shared import shared_batches, shared_states
 from mmevolve.text import images_of, split_steps, user
 from mmevolve.types import Chat
 

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from mmevolve.models.encode import Row, collate
 from mmevolve.models.lookback import AskStep, second_looks
+from mmevolve.models.prefix import shared_batches, shared_states
 from mmevolve.models.score import before, hidden_states, score_hidden
-from mmevolve.models.shared import shared_batches, shared_states
 from mmevolve.models.vlm import SCORE_TOKENS, TransformersVLM, model_folder, put_weights
 from mmevolve.text import split_steps
 from mmevolve.types import Chat

@@ -25,6 +25,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
+from mmevolve import ranks
 from mmevolve.data.images import open_image
 
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>", "<image>", "<user>", "<assistant>")
@@ -196,6 +197,7 @@ def teach_eye(
 
 def export(policy: Any, folder: str) -> str:
     """Write a trained policy as a plain checkpoint that transformers loads, without what only a run needs."""
-    policy.model.save_pretrained(folder)
-    policy.processor.save_pretrained(folder)
+    if not ranks.helps():
+        policy.model.save_pretrained(folder)
+        policy.processor.save_pretrained(folder)
     return folder

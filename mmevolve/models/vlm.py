@@ -16,8 +16,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from mmevolve.models.decode import Knobs, decode
 from mmevolve.models.encode import Encoder, Row, collate
+from mmevolve.models.prefix import shared_batches, shared_states
 from mmevolve.models.score import score_hidden
-from mmevolve.models.shared import shared_batches, shared_states
 from mmevolve.protocols import TokenScores
 from mmevolve.types import Chat, Reply
 

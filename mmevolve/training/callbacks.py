@@ -52,11 +52,8 @@ class Learning(lightning.Callback):
 class Progress(lightning.Callback):
     """Tell the console how far training is."""
 
-    def __init__(self, total: int):
-        self.total = total
-
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        current().tick(batch_idx + 1, self.total)
+        current().tick(batch_idx + 1, trainer.num_training_batches)
 
 
 def scheduler_of(trainer: Any) -> Any | None:

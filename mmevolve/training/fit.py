@@ -13,15 +13,17 @@ from typing import Annotated, Any, Literal
 
 import lightning
 import torch
-from lightning.pytorch.loggers import CSVLogger
 from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 
+from mmevolve import ranks
 from mmevolve.config.ranges import Range
+from mmevolve.keys import describe, difference
 from mmevolve.protocols import Loss
-from mmevolve.store import RunStore, StoreError, describe, difference
+from mmevolve.store import RunStore, StoreError
 from mmevolve.text import chunks, stable_seed
 from mmevolve.training.callbacks import KeepState, Learning, Progress, RestoreState, interruptible, settings
+from mmevolve.training.logs import loggers
 from mmevolve.training.modules import ReasonerModule
 from mmevolve.types import Example, Preference
 
@@ -37,10 +39,9 @@ class Fit:
         optimizer: `optimizer(parameters)`, e.g. a partial of torch.optim.AdamW.
         trainer: `trainer(**ours)`, a partial of lightning.Trainer; devices, precision and strategy are set there, and
             callbacks are added to ours.
-        batch_size: rows a step.
         epochs: passes over the rows; ignored when `steps` is set.
-        steps: exact number of gradient steps, rows taken again in a new order when they run out: equal compute for
-            recipes that keep different numbers of rows.
+        steps: exact number of batches, one gradient step each on one device; rows are taken again in a new order when
+            they run out: equal compute for recipes that keep different numbers of rows.
         scheduler: `scheduler(optimizer)`, stepped once a batch.
         carry: what lives on into the next round: `nothing` (weights go back to where the loop began: ReST-EM),
             `weights` (fresh optimizer: iterative RFT), `optimizer` (weights, moments and schedule: continuous).
@@ -92,21 +93,25 @@ class Fit:
         module = self.module(policy, loss=self.loss, optimizer=self.optimizer, scheduler=self.scheduler)
         names = [n for n, _ in policy.named_weights()]
         aside = folder.with_suffix(".tmp")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
+        if not ranks.helps():
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
         before = store.checkpoint(round - 1) if self.carry == "optimizer" and round > 0 else None
         batches = list(self.order(examples, round))
         callbacks = [
             RestoreState(before, names),
             Learning(stable_seed(self.seed, "dropout", round)),
             KeepState(aside, names),
-            Progress(len(batches)),
+            Progress(),
         ]
         try:
             self._fit(module, batches, callbacks, store, round)
-            policy.save(aside)
-            (aside / "made_by.json").write_text(json.dumps(key, indent=1, sort_keys=True))
-            os.replace(aside, folder)  # a finished checkpoint appears in one step
+            if ranks.helps():
+                ranks.wait_for(folder)
+            else:
+                policy.save(aside)
+                (aside / "made_by.json").write_text(json.dumps(key, indent=1, sort_keys=True))
+                os.replace(aside, folder)  # a finished checkpoint appears in one step
         except (OSError, SafetensorError) as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise StoreError(
@@ -139,11 +144,9 @@ class Fit:
 
     def _fit(self, module: Any, batches: list, callbacks: list, store: RunStore, round: int) -> None:
         store.console.begin(f"{store.stage_name} round={round:03d} train")
-        logs = f"round={round:03d}"
-        shutil.rmtree(store.folder / "logs" / logs, ignore_errors=True)  # of a try that was stopped
         ours = {
             "max_epochs": 1,
-            "logger": CSVLogger(store.folder, name="logs", version=logs),
+            "logger": loggers(store.folder, f"round={round:03d}"),
             "callbacks": callbacks,
             "gradient_clip_val": self.clip,
             "enable_checkpointing": False,
@@ -156,7 +159,7 @@ class Fit:
         with interruptible(trainer):
             trainer.fit(module, loader)
         module.policy.eval_mode()
-        store.console.end(len(batches))
+        store.console.end(trainer.num_training_batches)
 
 
 def _length(row: Example) -> int:

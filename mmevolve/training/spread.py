@@ -13,6 +13,7 @@ import lightning
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch.utils.data import DataLoader
 
+from mmevolve import ranks
 from mmevolve.store import RunStore
 from mmevolve.training.callbacks import interruptible, settings
 from mmevolve.training.modules import ReasonerModule, Work
@@ -36,7 +37,7 @@ class Spread:
         """Nothing for the store's keys: rows do not depend on how they were spread, so devices may change in a run."""
 
     def __call__(self, policy: Any, work: Work, units: Sequence[Any]) -> list[list[Any]]:
-        """Rows of each unit, in the units' order."""
+        """Rows of each unit, in the units' order; nothing in a process that only helps."""
         rows = RunStore(tempfile.mkdtemp(prefix="mmevolve-predict-"))
         writer = _Writer(rows)
         ours = {
@@ -51,7 +52,8 @@ class Spread:
             loader = DataLoader(list(enumerate(units)), batch_size=1, shuffle=False, collate_fn=_numbered)
             with interruptible(trainer):
                 trainer.predict(self.module(policy, work=_Numbered(work)), loader, return_predictions=False)
-            return [rows.read(unit_file(rows, i)) for i in range(len(units))]
+            trainer.strategy.barrier()  # until every process has written its units
+            return [[] if ranks.helps() else rows.read(unit_file(rows, i)) for i in range(len(units))]
         finally:
             shutil.rmtree(rows.path, ignore_errors=True)
 
@@ -72,6 +74,10 @@ class _Writer(BasePredictionWriter):
     def __init__(self, rows: RunStore):
         super().__init__("batch")
         self.rows = rows
+
+    def setup(self, trainer, module, stage):
+        """All processes write where the first one reads."""
+        self.rows = RunStore(trainer.strategy.broadcast(self.rows.path))
 
     def write_on_batch_end(self, trainer, module, prediction, batch_indices, batch, batch_idx, dataloader_idx):
         for i, rows in prediction:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from families import questions
 
-from mmevolve.models import shared
+from mmevolve.models import prefix
 from mmevolve.models.encode import Row, collate
+from mmevolve.models.prefix import shared_batches, shared_states
 from mmevolve.models.score import hidden_states, score, score_hidden
-from mmevolve.models.shared import shared_batches, shared_states
 
 SAID = ["a b c", "none", "3 + 4 = 7\n7", "x", "3 + 4 = 8"]
 
@@ -36,8 +36,8 @@ def test_states_and_scores_are_those_of_a_plain_pass(vlm):
 
 def test_a_prompt_is_read_once(tiny, monkeypatch):
     read = []
-    collated = shared.collate
-    monkeypatch.setattr(shared, "collate", lambda rows, **k: read.append(len(rows)) or collated(rows, **k))
+    collated = prefix.collate
+    monkeypatch.setattr(prefix, "collate", lambda rows, **k: read.append(len(rows)) or collated(rows, **k))
     with torch.inference_mode():
         shared_states(tiny.model, rows_of(tiny), pad=tiny.pad)
     assert read == [3]

@@ -2,7 +2,7 @@
 
 A plain pass reads image and prompt again for every completion; with N attempts at a question, or several steps asked
 about one picture, that is most of the work. The slow oracle is the plain pass of `models.score` (tests/models/
-test_shared.py); without gradients only.
+test_prefix.py); without gradients only.
 """
 
 from __future__ import annotations
