@@ -91,7 +91,7 @@ def preflight(*, path: object = None, data: object = None, limit: object = None)
     try:
         load_samples(load_spec(find(path)), data=data, limit=limit, opened=False)
     except ConfigError as error:
-        yield from map(str, error.problems)
+        yield from (p.what if p.place.file == "--benchmark" else str(p) for p in error.problems)
     except NotHere as error:
         yield str(error)
     except ValueError as error:

@@ -17,7 +17,7 @@ LEVELS = (
     ("protocols", "text", "answers", "prompts", "config", "statistics", "console", "ranks", "keys", "torchvision_ops"),
     ("data", "samplers", "critics", "selectors", "losses", "schedules", "metrics"),
     ("models", "store", "training", "report", "controls"),
-    ("verbs",),
+    ("verbs", "benchmarks"),
     ("evaluation",),
     ("loops",),
     ("contracts", "finale", "summary", "browse", "rehearse", "results", "parity"),

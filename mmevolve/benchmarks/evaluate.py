@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from mmevolve.benchmarks.score import Scored, judge, response_of
 from mmevolve.benchmarks.spec import find, load_spec
 from mmevolve.benchmarks.stored import is_stored, score_stored
 from mmevolve.config.errors import ConfigError
+from mmevolve.config.targets import resolve
 from mmevolve.console import Console, shown_on
 from mmevolve.protocols import VLM
 from mmevolve.store import RunStore, StoreError
@@ -185,14 +187,16 @@ def _model(name: str, settings: Settings) -> VLM:
     """
     try:
         if settings.url is not None:
-            from mmevolve.models.served import ServedVLM
-
-            return ServedVLM(name, settings.url.split(","), server=settings.server)  # type: ignore[arg-type]
-        from mmevolve.models.vlm import TransformersVLM
-
-        return TransformersVLM(name, dtype=settings.dtype)  # type: ignore[arg-type]
+            return _part("models.ServedVLM")(name, settings.url.split(","), server=settings.server)
+        return _part("models.TransformersVLM")(name, dtype=settings.dtype)
     except (OSError, ValueError) as error:
         raise StoreError(f"the model '{name}' cannot be loaded: {str(error).splitlines()[0]}") from error
+
+
+def _part(text: str) -> Any:
+    """A part by the name that recipes give it: its room is imported only now."""
+    target = resolve(text)
+    return getattr(importlib.import_module(target.module), target.attribute)
 
 
 def _label(model: str, stored: str | None) -> str:

@@ -159,12 +159,13 @@ def _leakage(spec: Benchmark, name: str, scored: Sequence[Scored], base: float) 
 
 
 def _correction(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
-    """P(right after, wrong before) - P(wrong after, right before)."""
-    rows = [
-        (cluster(spec, s.sample), [[v - float(s.sample.meta["right_before"]), 1.0] for v in _verdicts(s)])
-        for s in scored
-    ]
-    return _made(name, rows, lambda x: x[..., 0] / x[..., 1])
+    """P(right after | wrong before) - P(wrong after | right before)."""
+    rows = []
+    for s in scored:
+        before = bool(s.sample.meta["right_before"])
+        sides = [[0.0, 0.0, 1.0 - v, 1.0] if before else [v, 1.0, 0.0, 0.0] for v in _verdicts(s)]
+        rows.append((cluster(spec, s.sample), sides))
+    return _made(name, rows, lambda x: _share(x[..., 0], x[..., 1]) - _share(x[..., 2], x[..., 3]))
 
 
 def _first_error(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
@@ -265,8 +266,8 @@ def cluster(spec: Benchmark, sample: Sample) -> Hashable:
 
 
 def _label(name: str, sample: Sample) -> Hashable:
-    if name == "image" and sample.images:
-        return sample.images
+    if name == "image" and (sample.images or sample.meta.get("image")):
+        return sample.images or str(sample.meta["image"])  # of stored answers only the images' names are known
     if name in ("item", "image"):
         return str(sample.meta.get(ITEM, sample.id))
     return sample.answer if name == "answer" else str(value_of(sample, name))

@@ -52,7 +52,7 @@ def test_a_folder_with_every_kind_of_fault_says_them_all_at_once(here):
         "row 5: answer 'E' is no letter of the 2 options",
         "row 6: image 'data/four/cut.png': ",
         "row 7: image is empty",
-        "row 8: choices is 'cat', expected a list such as [\"yes\", \"no\"]",
+        'row 8: choices is \'cat\', expected a list such as ["yes", "no"]',
         "row 9: answer is empty (allowed with unlabelled: keep, or drop)",
         "row 10: question is empty",
     ]
@@ -138,7 +138,9 @@ def test_less_than_the_whole_is_called_a_subset(here):
 
 
 def test_data_that_are_nowhere_are_said_to_be_needed(here):
-    with pytest.raises(NotHere, match=r"four: needs four/test\.jsonl with its images below --data FOLDER; nothing more"):
+    with pytest.raises(
+        NotHere, match=r"four: needs four/test\.jsonl with its images below --data FOLDER; nothing more"
+    ):
         load_samples(spec(), data="elsewhere")
     with pytest.raises(NotHere, match="its spec names no data set on the hub"):
         load_samples(spec(), data="hub")
