@@ -24,6 +24,7 @@ LEVELS = (
     ("launch",),
     ("commands",),
     ("cli",),
+    ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 PARTS = LEVELS[2]
