@@ -9,10 +9,12 @@ import pytest
 
 from mmevolve.config.parts import parts
 from mmevolve.contracts import check_part, kind_of, main, samples
+from mmevolve.critics.alignment import Alignment
 from mmevolve.critics.answer import AnswerMatch
 from mmevolve.critics.rollout_value import RolloutValue
 from mmevolve.critics.step_reward import StepReward
 from mmevolve.losses.inputs import LossInput, LossOutput
+from mmevolve.metrics.best_of_n import BestOfN
 from mmevolve.models.scripted import Scripted
 from mmevolve.protocols import VLM
 from mmevolve.samplers.rollouts import Rollouts
@@ -28,12 +30,17 @@ class Rewards:
     def score_steps(self, chats, completions):
         return [tuple(stable_seed(s) % 5 / 4 for s in split_steps(text)) for text in completions]
 
+    def similarity(self, images, texts):
+        return [stable_seed(i, t) % 200 / 100 - 1 for i, t in zip(images, texts, strict=True)]
+
 
 def guess(said, seed, index):
     return f"answer : {(seed + index) % 3}"
 
 
 READY = {
+    "critics.Alignment": Alignment(Rewards()),
+    "metrics.BestOfN": BestOfN(ks=(1, 2)),
     "critics.RolloutValue": RolloutValue(Scripted(guess), Rollouts(k=2), AnswerMatch()),
     "critics.StepReward": StepReward(Rewards()),
 }

@@ -110,6 +110,16 @@ def test_data_become_other_easy_questions_and_the_same_data_stay_the_same(shrunk
     assert plain["train_data"]["seed"] != plain["held_out"]["seed"]
 
 
+def test_a_rehearsal_asks_no_server(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmevolve.rehearse._is_shipped", lambda: True)
+    file = tmp_path / "served.yaml"
+    served = 'models.ServedVLM, model: big, urls: ["http://localhost:8000/v1"]'
+    file.write_text(SHRUNK.replace("models.TransformersVLM, name: hub/model, dtype: bfloat16", served))
+    policy = rehearsal(load(file)).plain()["policy"]
+    assert (policy["_target_"], policy["name"]) == ("models.TransformersVLM", "mmevolve:tiny_vlm")
+    assert "urls" not in policy
+
+
 def test_every_node_of_a_rehearsal_keeps_a_place(shrunk):
     assert all(node.place.line > 0 for node in walk(shrunk.nodes))
 
