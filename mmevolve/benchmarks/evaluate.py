@@ -106,8 +106,10 @@ def evaluate(model: str, benchmark: str, **words: Any) -> int:
             return 2
         try:
             done = list(_each(model, ready, out, settings))
-        except StoreError as error:
-            print(error, file=sys.stderr)
+        except (StoreError, ValueError, OSError) as error:  # servers that fail are among the last
+            print(
+                f"{error}\neverything finished is kept in {out}; the same command goes on from there", file=sys.stderr
+            )
             return 2
     if settings.log is not None:
         for path in write_log(Path(settings.log), done):

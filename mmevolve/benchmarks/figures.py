@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mmevolve.benchmarks.load import ITEM, VARIANT
+from mmevolve.benchmarks.rows import value_of
 from mmevolve.benchmarks.score import Scored, judge, response_of
 from mmevolve.benchmarks.spec import Benchmark
 from mmevolve.statistics import wilson
@@ -35,7 +36,7 @@ class Figure:
     Attributes:
         name: what was counted.
         value: the figure; NaN where nothing can be counted.
-        low: lower end of its 95 % interval; None where there is one cluster only.
+        low: lower end of its 95 % interval; None where there is one cluster only, or every resample gives the same.
         high: upper end.
         n: rows it rests on: responses, or groups of them.
         clusters: how many of them are independent.
@@ -102,7 +103,7 @@ def _figure(spec: Benchmark, name: str, scored: Sequence[Scored], base: float | 
 def _accuracy(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
     rows = [(cluster(spec, s.sample), [[verdict, 1.0] for verdict in _verdicts(s)]) for s in scored]
     made = _made(name, rows, lambda x: x[..., 0] / x[..., 1])
-    if made.value in (0.0, 1.0) and made.low is not None:  # every resample is the same: the bootstrap knows nothing
+    if made.value in (0.0, 1.0) and made.clusters > 1:  # every resample is the same: the bootstrap knows nothing
         ends = wilson(round(made.value * made.clusters), made.clusters)
         return Figure(name, made.value, ends.low, ends.high, made.n, made.clusters, made.floor, made.ceiling)
     return made
@@ -231,8 +232,11 @@ def _made(name: str, rows: Sequence[Row], of: Callable[[Sums], Sums]) -> Figure:
     sums = np.zeros((len(order), terms.shape[2]))
     np.add.at(sums, index, terms[:, 0])
     low, high = interval(sums, of) if len(order) > 1 else (None, None)
+    if low is None or high is None or not high > low:  # NaN too; resamples that are all alike say nothing
+        low = high = None
     # more positives may lower or raise a share of positives, so which side is the floor is only known now
-    return Figure(name, value, low, high, len(rows), len(order), min(value, *bounds), max(value, *bounds))
+    ends = [end for end in (value, *bounds) if np.isfinite(end)] or [np.nan]
+    return Figure(name, value, low, high, len(rows), len(order), min(ends), max(ends))
 
 
 def interval(sums: Sums, of: Callable[[Sums], Sums], *, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
@@ -271,20 +275,6 @@ def _label(name: str, sample: Sample) -> Hashable:
     if name in ("item", "image"):
         return str(sample.meta.get(ITEM, sample.id))
     return sample.answer if name == "answer" else str(value_of(sample, name))
-
-
-def value_of(sample: Sample, column: str) -> Any:
-    """A column of `meta`; `metadata.task` looks inside a mapping.
-
-    Raises:
-        ValueError: when there is no such column.
-    """
-    value: Any = sample.meta
-    for word in column.split("."):
-        if not isinstance(value, Mapping) or word not in value:
-            raise ValueError(f"sample '{sample.id}' has no column '{column}': its columns are {sorted(sample.meta)}")
-        value = value[word]
-    return value
 
 
 def chance(spec: Benchmark, scored: Sequence[Scored]) -> float | None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mmevolve.answers.aggregate import detection, over_variants
+from mmevolve.benchmarks.card import figure_words
 from mmevolve.benchmarks.figures import Figures, chance, figures, interval, shares
 from mmevolve.benchmarks.load import ITEM, VARIANT
 from mmevolve.benchmarks.score import Scored
@@ -117,7 +118,9 @@ def test_f1_and_its_kin_are_those_of_pope(spec):
         assert figure.value == pytest.approx(value)
         assert figure.floor <= figure.value <= figure.ceiling and figure.low < figure.value < figure.high
     nothing = [r for r in rows if r.read == "no" and r.sample.answer == "no"]
-    assert math.isnan(only(spec, "f1", nothing).value)
+    undefined = only(spec, "f1", nothing)
+    assert math.isnan(undefined.value) and undefined.low is None
+    assert figure_words(undefined).startswith("not defined   no interval   no bounds   n ")
 
 
 def test_step_f1_has_wrong_steps_as_the_positive_class_and_a_reply_without_verdicts_names_none(spec):

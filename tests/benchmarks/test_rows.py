@@ -127,6 +127,13 @@ def test_rows_without_an_image_are_kept_or_dropped_where_the_spec_says_so(here):
     assert [s.id for s in load_samples(spec(without_image="drop")).samples] == ["q2"]
 
 
+def test_columns_that_figures_need_must_be_there_before_anything_is_asked(here):
+    rows(here, [{name: cell for name, cell in row.items() if name != "kind"} for row in ROWS])
+    assert faults(spec())[0].startswith("no row has the column 'kind', which by needs")
+    rows(here, [ROWS[0], {name: cell for name, cell in ROWS[1].items() if name != "kind"}])
+    assert faults(spec()) == ["1 rows, 'q2' first, lack the column 'kind', which by needs"]
+
+
 def test_less_than_the_whole_is_called_a_subset(here):
     assert load_samples(spec()).label == "Four Questions"
     limited = load_samples(spec(), limit=2)
