@@ -132,6 +132,25 @@ def test_stored_answers_with_unknown_ids_are_refused_unless_partial(folder, caps
     assert "1 stored answers are to questions that the data do not have: left out" in out
 
 
+def test_two_evaluations_are_compared_question_by_question(folder, capsys):
+    old = [{"id": f"q{i}", "response": said} for i, said in enumerate(["cat", "3", "(A)", "oak"], start=1)]
+    write_rows(folder / "old.jsonl", old)
+    assert cli.main(["eval", "old.jsonl", "--benchmark", "four"]) == 0
+    words = ["eval", "model", "--benchmark", "four", "--against"]
+    assert cli.main([*words, "runs/eval/old/four"]) == 0
+    out = capsys.readouterr().out
+    # old is right on q2, q3 and q4, new on q1 alone
+    assert (
+        "  paired difference -0.500, 95 % interval -1.000 to +0.000, 4 responses of 4 paired: 1 fixed, 3 broken" in out
+    )
+    assert "exact McNemar p 0.625" in out
+    assert cli.main([*words, "nowhere"]) == 2
+    assert "--against 'nowhere': no results.jsonl there" in capsys.readouterr().err
+    write_rows(folder / "odd.jsonl", [{"id": "z", "index": 0, "outcome": "wrong"}])
+    assert cli.main([*words, "odd.jsonl"]) == 2
+    assert "none of its responses is to a question of four" in capsys.readouterr().err
+
+
 def test_the_log_has_lmms_evals_keys(folder):
     assert cli.main(["eval", "org/model", "--benchmark", "four", "--n", "2", "--log", "log"]) == 0
     results = json.loads((folder / "log/results.json").read_text())

@@ -14,6 +14,7 @@ from typing import Any
 
 from mmevolve.benchmarks.ask import OneByOne, asking
 from mmevolve.benchmarks.card import lines, result_rows, scores, write_log, write_results
+from mmevolve.benchmarks.compare import comparison, read_outcomes
 from mmevolve.benchmarks.figures import Figure, figures
 from mmevolve.benchmarks.load import Loaded, load_samples
 from mmevolve.benchmarks.score import Scored, judge, response_of
@@ -46,6 +47,7 @@ class Settings:
         out: results folder; by default `runs/eval/<model>`.
         log: also write lmms-eval's files into this folder.
         base: what the language model below the model scores without images, for leakage.
+        against: one benchmark's results folder of an earlier evaluation, compared question by question.
         url: base URLs of servers that serve the model, with commas between them.
         server: what serves it.
     """
@@ -63,6 +65,7 @@ class Settings:
     out: str | None = None
     log: str | None = None
     base: float | None = None
+    against: str | None = None
     url: str | None = None
     server: str = "vllm"
 
@@ -94,6 +97,8 @@ def evaluate(model: str, benchmark: str, **words: Any) -> int:
             ready.append((loaded, given, strangers))
         except (ConfigError, ValueError) as error:
             problems.append(str(error))
+    if settings.against is not None:
+        problems += _against_problems(settings.against, ready)
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return 2
@@ -133,6 +138,8 @@ def _each(
         found = figures(loaded.spec, scored, base=settings.base)
         write_results(folder, result_rows(scored), scores(loaded, author, scored, found))
         print("\n".join(lines(loaded, author, scored, found)))
+        if settings.against is not None:
+            print(f"  {comparison(loaded.spec, read_outcomes(settings.against), scored)}")
         if strangers:
             print(f"  {strangers:,} stored answers are to questions that the data do not have: left out")
         print(f"  results: {folder}")
@@ -171,6 +178,17 @@ def _odd(settings: Settings) -> Iterator[str]:
         yield f"--temperature is {settings.temperature}, expected at least 0"
     if settings.n > 1 and settings.temperature == 0:
         yield "--n above 1 with --temperature 0 gives the same response every time: leave one of them out"
+
+
+def _against_problems(path: str, ready: Sequence[tuple[Loaded, list[Scored] | None, int]]) -> Iterator[str]:
+    try:
+        before = read_outcomes(path)
+    except ValueError as error:
+        yield str(error)
+        return
+    for loaded, _, _ in ready:
+        if not any(name in loaded.known for name, _ in before):
+            yield f"--against '{path}': none of its responses is to a question of {loaded.spec.name}"
 
 
 def _model_problems(model: str) -> list[str]:

@@ -278,11 +278,11 @@ def _label(name: str, sample: Sample) -> Hashable:
 
 
 def chance(spec: Benchmark, scored: Sequence[Scored]) -> float | None:
-    """What guessing scores; the mean of 1 / number of options where the spec says `choices`."""
+    """What guessing scores on the rows that count; the mean of 1 / number of options where the spec says `choices`."""
     if spec.chance != "choices":
         return None if spec.chance is None else float(spec.chance)
-    shares = [1 / len(s.sample.choices) if s.sample.choices else 0.0 for s in scored]
-    return sum(shares) / len(shares)
+    main = [s.sample for s in scored if all(str(value_of(s.sample, c)) != str(v) for c, v in spec.apart.items())]
+    return sum(1 / len(sample.choices) if sample.choices else 0.0 for sample in main) / max(1, len(main))
 
 
 def shares(scored: Sequence[Scored]) -> dict[str, float]:

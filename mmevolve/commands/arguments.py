@@ -85,6 +85,7 @@ def _eval_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     verb.add_argument("--url", metavar="URL", help="servers that serve MODEL, with commas between them")
     verb.add_argument("--server", default="vllm", metavar="KIND", help="vllm, sglang, transformers or openai (vllm)")
     verb.add_argument("--base", type=float, metavar="SCORE", help="the language model's own score, for leakage")
+    verb.add_argument("--against", metavar="FOLDER", help="an earlier evaluation's results, compared by question")
     verb.add_argument("--out", metavar="FOLDER", help="where results go (runs/eval/MODEL)")
     verb.add_argument("--log", metavar="FOLDER", help="also write samples and results in the form of lmms-eval")
     verb.add_argument("--json", action="store_true", help="for parity: print the result as JSON")
