@@ -48,5 +48,6 @@ def comparison(spec: Benchmark, before: dict[tuple[str, int], bool], scored: Seq
     p = mcnemar(moved.fixed, moved.broken)
     return (
         f"paired difference {gap.mean:+.3f}, 95 % interval {gap.low:+.3f} to {gap.high:+.3f}, {len(both):,} responses "
-        f"of {max(len(scored), len(before)):,} paired: {moved.fixed} fixed, {moved.broken} broken, exact McNemar p {p:.3g}"
+        f"of {max(len(scored), len(before)):,} paired: {moved.fixed} fixed, {moved.broken} broken, "
+        f"exact McNemar p {p:.3g}"
     )

@@ -52,6 +52,12 @@ def test_yes_stands_for_true(text, read):
     assert EXTRACTORS["true_false"](text, TRUE) == read
 
 
+def test_a_stated_number_is_no_option_of_visonlyqa():
+    sample = Sample("v", "?", choices=("a", "b", "c"), answer="c")
+    read = EXTRACTORS["visonlyqa_own"]
+    assert (read("answer : 6", sample), read("answer : b", sample)) == (None, "b")
+
+
 def test_rules_of_questions_with_options_find_nothing_on_others():
     assert EXTRACTORS["mmmu_choice"]("(A)", OPEN) is None
     assert EXTRACTORS["mmmu_open"]("It is 3", PAIR) is None
