@@ -110,3 +110,34 @@ def test_outcomes_are_four_and_an_empty_response_is_never_guessed(here):
 def test_what_was_read_is_shown_as_text():
     assert shown(None) is None and shown("A") == "A" and shown((True, False)) == "wrong right"
     assert shown(frozenset({3.0, "three"})) == "3.0 | three"
+
+
+HOSTILE = [
+    "6",
+    "answer : ?",
+    "answer : @",
+    "(Z)",
+    "\\boxed{",
+    "}",
+    "a" * 3000,
+    "=",
+    "\u200b",
+    "1/0",
+    "nan",
+    "inf",
+    "(B",
+    "Z.",
+]
+
+
+@pytest.mark.parametrize("score", sorted(SCORERS))
+@pytest.mark.parametrize("rule", sorted(EXTRACTORS))
+def test_no_response_stops_the_scoring(rule, score):
+    kinds = {"letter": (PAIR, TRUE), "all_steps": (STEPS,), "mmstar": (PAIR,)}.get(score, (PAIR, TRUE, OPEN))
+    if (rule == "step_verdicts") != (score == "all_steps"):
+        return  # steps are read and judged by rules of their own
+    for sample in kinds:
+        for text in HOSTILE:
+            read = EXTRACTORS[rule](text, sample)
+            if isinstance(read, str) or (isinstance(read, tuple) and score == "all_steps"):
+                assert SCORERS[score].right(read, sample) in (True, False)
