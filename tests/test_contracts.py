@@ -11,6 +11,7 @@ from mmevolve.config.parts import parts
 from mmevolve.contracts import check_part, kind_of, main, samples
 from mmevolve.critics.alignment import Alignment
 from mmevolve.critics.answer import AnswerMatch
+from mmevolve.critics.answer_plus_step import AnswerPlusStep
 from mmevolve.critics.rollout_value import RolloutValue
 from mmevolve.critics.step_reward import StepReward
 from mmevolve.losses.inputs import LossInput, LossOutput
@@ -41,6 +42,7 @@ def guess(said, seed, index):
 READY = {
     "critics.Alignment": Alignment(Rewards()),
     "metrics.BestOfN": BestOfN(ks=(1, 2)),
+    "critics.AnswerPlusStep": AnswerPlusStep(StepReward(Rewards()), AnswerMatch()),
     "critics.RolloutValue": RolloutValue(Scripted(guess), Rollouts(k=2), AnswerMatch()),
     "critics.StepReward": StepReward(Rewards()),
 }
