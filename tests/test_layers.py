@@ -22,7 +22,7 @@ LEVELS = (
     ("loops",),
     ("contracts", "finale", "summary", "browse", "rehearse", "results", "parity"),
     ("launch",),
-    ("commands",),
+    ("commands", "scoring"),
     ("cli",),
     ("__main__",),
 )

@@ -53,9 +53,15 @@ def parser() -> argparse.ArgumentParser:
     report = verbs.add_parser("report", help="write the run's report as one HTML file")
     report.add_argument("run", metavar="RUN")
 
-    score = verbs.add_parser("score", help="judge the stored trajectories of a run again, by another critic")
-    score.add_argument("run", metavar="RUN")
-    score.add_argument("--critic", required=True, metavar="NAME", help="a critic of the run's recipe")
+    score = verbs.add_parser("score", help="judge the stored trajectories of a run again, and measure the critic")
+    score.add_argument("run", metavar="RUN", help="a run folder, such as runs/quickstart")
+    score.add_argument(
+        "--critic",
+        required=True,
+        metavar="NAME",
+        help="a critic of the run's recipe by its name, a part such as critics.Vote, or a call in YAML's braces",
+    )
+    _allow(score)
 
     verbs.add_parser("schema", help="print a JSON Schema of recipes, for editors")
 
