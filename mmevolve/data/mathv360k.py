@@ -23,8 +23,8 @@ from mmevolve.data.row_cells import Cells
 from mmevolve.data.turns import Turn, fill, turns_cell
 from mmevolve.types import Sample
 
-_QUESTION = re.compile(r"\A(?:\s*Hint:(?P<hint>.*?)\n)?\s*Question:(?P<question>.*)\Z", re.DOTALL)
-_CHOICES = re.compile(r"\n\s*Choices:[ \t]*\n")
+_QUESTION = re.compile(r"\A(?:\s*Hint:(?P<hint>.*?)(?=\n[ \t]*Question:))?\s*Question:(?P<question>.*)\Z", re.DOTALL)
+_CHOICES = re.compile(r"\n[ \t]*Choices:[ \t]*\n")
 _OPTION = re.compile(r"\(([A-Z])\)(.*)", re.DOTALL)
 _ANSWER = re.compile(r".*\b(?:the answer is|answer:)\s*:?(?P<answer>.*)\Z", re.DOTALL | re.IGNORECASE)
 

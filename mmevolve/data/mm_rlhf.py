@@ -122,7 +122,7 @@ def _ranks(cell: object, said: Mapping[str, str]) -> dict[str, float]:
             continue
         try:
             ranks[name] = float(given)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(f"has the rank {show(given)} of '{name}', expected a number") from None
         if not math.isfinite(ranks[name]):
             raise ValueError(f"has the rank {show(given)} of '{name}', expected a number")

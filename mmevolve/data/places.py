@@ -65,7 +65,7 @@ def find(
     here = Path(path)
     if here.is_dir():
         if kind_of_folder(here) == "saved":
-            return Place((path,), "folder", _root(images_root, here, folders), split)
+            return Place((path,), "folder", _root(images_root, here, folders), _saved_split(here, split))
         # A name that says no split is that of the training rows.
         named = (f for f in files if "{split}" in f or f in inner_splits or split in (None, SPLIT))
         tables = _tables(here, (*named, *TABLES), split or SPLIT)
@@ -149,6 +149,20 @@ def saved_columns(folder: Path) -> list[str]:
         return list(json.loads(described.read_text(encoding="utf-8"))["features"]) if described else []
     except (OSError, ValueError, KeyError, TypeError):
         return []
+
+
+def _saved_split(folder: Path, split: str | None) -> str | None:
+    """The split to read of a folder written by `save_to_disk`; None when it has none."""
+    if not (folder / "dataset_dict.json").is_file():
+        if split is not None:
+            raise ValueError(f"split '{split}': the dataset '{folder}' has no splits")
+        return None
+    splits = sorted(p.name for p in folder.iterdir() if p.is_dir())
+    if split is None:
+        return SPLIT if SPLIT in splits else None
+    if split not in splits:
+        raise ValueError(f"dataset '{folder}' has no split '{split}'{hint(split, splits)}")
+    return split
 
 
 def _tables(folder: Path, patterns: Sequence[str], split: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mmevolve.config.nearest import hint, nearest
+from mmevolve.config.nearest import edits, hint, nearest
 from mmevolve.data.cells import name_cell, show
 from mmevolve.data.places import Place, find, rows_of, saved_columns
 from mmevolve.data.row_cells import Cells
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 Broken = Literal["error", "drop"]
 SHOWN = 60  # problems that are listed
 LOOKED_AT = 200  # rows that a preflight turns into training rows
+PICTURES = frozenset({"img", "imgs", "image_path", "image_paths", "image_file", "img_path", "picture", "pictures"})
 READ = 20_000  # rows that a preflight reads in search of them
 
 
@@ -34,7 +35,7 @@ class Form:
         name: how rows are called that have no id, with the split and their number.
         make: training rows of one row of the table.
         needs: columns that must be there; of each tuple one.
-        pictures: columns of pictures that may be missing; a name that is only near to one of them is a slip.
+        pictures: columns of pictures that may be missing, but not because they have a slip or another name.
         id: column of names that must not repeat; None numbers the rows.
         files: names of tables in a folder, before the usual ones.
         folders: folders inside the folder where image paths may start.
@@ -64,9 +65,11 @@ class Form:
                 found |= dict.fromkeys(names, sentence)
         if self.pictures and not set(self.pictures) & set(known):
             free = [c for c in known if not any(c in names for names in self.needs)]
-            slip = next((near for name in self.pictures if (near := nearest(name, free))), None)
+            slip = next((c for c in free if c in PICTURES or any(edits(c, name) == 1 for name in self.pictures)), None)
             if slip is not None:
-                found[self.pictures[0]] = f"no column '{self.pictures[0]}', and '{slip}' is not read: rename it"
+                found[self.pictures[0]] = (
+                    f"no column '{self.pictures[0]}', and '{slip}' is not read: rename or remove it"
+                )
         return found
 
 

@@ -86,8 +86,11 @@ def test_everything_wrong_with_conversations_is_said_at_once(tmp_path):
     assert len(llava_conversations(path=path, broken="drop")) == 1
 
 
-def test_a_misspelt_picture_column_is_not_taken_for_text_alone(tmp_path):
-    path = pictured(tmp_path, {"imgae": "images/a.png", "conversations": talk("What?", "That.")})
-    sentence = "no column 'image', and 'imgae' is not read: rename it"
-    assert sentence in complaint(llava_conversations, path=path)
-    assert list(preflight(path=path)) == [sentence]
+def test_a_picture_column_of_another_name_is_not_taken_for_text_alone(tmp_path):
+    for column in ("imgae", "image_path"):
+        path = pictured(tmp_path, {column: "images/a.png", "conversations": talk("What?", "That.")})
+        sentence = f"no column 'image', and '{column}' is not read: rename or remove it"
+        assert sentence in complaint(llava_conversations, path=path)
+        assert list(preflight(path=path)) == [sentence]
+    path = pictured(tmp_path, {"stage": 1, "conversations": talk("What?", "That.")})
+    assert shown(llava_conversations(path=path)[0].prompt[0]) == ["What?"]

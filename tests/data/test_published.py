@@ -2,7 +2,10 @@ import json
 import logging
 import sys
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 from published_sets import complaint, critiques, feedback, geometry, message, png, put, ranked, school, steps
 
 from mmevolve.data import critique_vqa, llava_conversations, m3cot, mathv360k, mm_rlhf, rlaif_v, scienceqa
@@ -82,6 +85,9 @@ def test_a_set_from_the_hub_or_saved_by_datasets_is_read(folder, name, monkeypat
     expected = read(path=put(folder, "t.jsonl", [row]))
     assert len(read(path=str(folder / "saved"), split="train", images_root=root)) == len(expected)
     assert list(preflight(path=str(folder / "saved"), split="train")) == []
+    assert len(read(path=str(folder / "saved"), images_root=root)) == len(expected)
+    (sentence,) = preflight(path=str(folder / "saved"), split="tset")
+    assert "has no split 'tset': the nearest is 'test'" in sentence
     monkeypatch.setattr(datasets, "load_dataset", lambda path: saved)
     assert len(read(path="someone/some-set", images_root=root)) == len(expected)
     assert list(preflight(path="someone/some-set")) == []
@@ -208,12 +214,46 @@ def test_a_recipe_that_names_a_set_wrongly_is_told_before_it_runs(folder):
     recipe = folder / "recipe.yaml"
     for settings, sentence in (
         (f"path: '{folder}'", "data.rlaif_v: no column 'chosen': the nearest is 'chosne'"),
-        (f"path: '{folder}/train.json'", "train.json': no such file: the nearest is 'train.jsonl'"),
-        (f"path: '{folder}', limt: 3", "data.rlaif_v has no setting 'limt': the nearest is 'limit'"),
         (f"path: '{folder}', broken: skip", "'skip'"),
     ):
         recipe.write_text(RECIPE.replace("SETTINGS", settings), encoding="utf-8")
         assert sentence in "\n".join(map(str, check(recipe))), settings
+
+
+WORDS = ["A", "a.png", "<image>", "The answer is B"]
+CELL = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=9)
+    | st.sampled_from(["A", "a.png", "<image>"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["from", "value", "role", "content", "text", "type", "image", "bytes", "path"]), inner
+        )
+        | st.fixed_dictionaries({"from": st.sampled_from(["human", "gpt"]), "value": inner})
+    ),
+    max_leaves=8,
+)
+
+
+@every_set
+@hypothesis.settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_rows_of_anything_give_rows_or_one_list_of_problems(folder, name, data):
+    read, preflight, row = SETS[name]
+    names = st.sets(st.sampled_from(sorted(row)), min_size=1, max_size=3)
+    rows = [{**row, **{c: data.draw(CELL) for c in data.draw(names)}} for _ in range(2)]
+    path = put(folder, "t.jsonl", [{c: None if isinstance(v, bytes) else v for c, v in r.items()} for r in rows])
+    try:
+        read(path=path)
+    except ValueError as error:
+        assert " problem" in str(error).splitlines()[0] or "empty" in str(error)
+    assert all("\n" not in sentence for sentence in preflight(path=path))
 
 
 def test_reading_a_set_needs_neither_datasets_nor_torch(folder):
