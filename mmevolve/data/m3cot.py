@@ -85,9 +85,10 @@ def _form(
         # Rows may still name the folder of the makers' machine; the pictures lie in images/.
         pictures = cells.pictures(column, lambda given: (given, f"images/{PurePosixPath(given).name}"))
         about = "context" if context else None
-        return option_sample(
+        sample = option_sample(
             cells, pictures, context=about, index=False, repeated_choices=repeated_choices, source=source
         )
+        return [sample]
 
     needs = (("question",), ("choices",), ("answer",), ("image", "image_path"))
     return Form(source, make, needs, id=id)

@@ -19,7 +19,7 @@ def option_sample(
     index: bool,
     repeated_choices: RepeatedChoices,
     source: str,
-) -> list[Sample]:
+) -> Sample:
     """The sample of a row; its answer is a letter, its other columns go to `meta`.
 
     Args:
@@ -37,7 +37,7 @@ def option_sample(
     choices = cells.read("choices", lambda cell: _choices(cell, repeated_choices), ())
     answer = cells.read("answer", lambda cell: (_by_index if index else _by_letter)(cell, choices)) if choices else None
     meta = other_cells(cells.row.values, set(FIELDS))
-    return [Sample(cells.name, question, pictures, answer, choices, source, meta)]
+    return Sample(cells.name, question, pictures, answer, choices, source, meta)
 
 
 def _text(cell: object) -> str:

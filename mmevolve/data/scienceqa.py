@@ -92,9 +92,10 @@ def _form(
         cells.wants_picture("image", without_image)
         pictures = cells.pictures("image", lambda given: (given if pid is None else f"images/{part}/{pid}/{given}",))
         about = "hint" if hint else None
-        return option_sample(
+        sample = option_sample(
             cells, pictures, context=about, index=True, repeated_choices=repeated_choices, source=source
         )
+        return [sample]
 
     return Form(
         source,
