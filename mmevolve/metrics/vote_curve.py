@@ -70,8 +70,8 @@ def by_weight(
     if math.comb(n, k) <= EXACT:
         draws = list(itertools.combinations(range(n), k))
     else:
-        random = Random(stable_seed(seed, "vote", k))
-        draws = [tuple(sorted(random.sample(range(n), k))) for _ in range(DRAWS)]
+        seeded = Random(stable_seed(seed, "vote", k))
+        draws = [tuple(sorted(seeded.sample(range(n), k))) for _ in range(DRAWS)]
     return mean([_win(draw, answers, weights, right) for draw in draws])
 
 
