@@ -2,11 +2,11 @@
 
 Paper: Liu et al. 2023, "Visual Instruction Tuning", arXiv:2304.08485.
 Schema: `conversations` is a list of `{"from": "human" | "gpt", "value": text}`, `image` a path or a list of paths, and
-`<image>` stands in the text where a picture belongs; read from training code of the Math-LLaVA repository
-(HZQ950419/Math-LLaVA), which is LLaVA's. LLaMA-Factory's `images`, and messages with role and content, are read as
-well.
-Differs: each of the assistant's turns becomes a row of its own whose prompt is all that came before; LLaVA trains on
-all turns of a conversation at once, with the same tokens learned.
+`<image>` stands in the text where a picture belongs; read from llava/train/train.py of HZQ950419/Math-LLaVA, which is
+LLaVA's. LLaMA-Factory's `images`, and messages with role and content, are read as well.
+Differs: a picture stays where its `<image>` stands; LLaVA's code moves it to the beginning of the turn. Each of the
+assistant's turns becomes a row of its own whose prompt is all that came before; LLaVA trains on all turns of a
+conversation at once, with the same tokens learned.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def preflight(*, id: str | None = None, **settings: Any) -> Iterator[str]:
 
 
 def _form(id: str | None, source: str) -> Form:
-    return Form(source, _rows, (("conversations", "messages"),), pictures=("image", "images"), id=id)
+    return Form(source, _rows, (("conversations", "messages"),), may=(("image", "images"),), id=id)
 
 
 def _rows(cells: Cells) -> list[Demonstration]:

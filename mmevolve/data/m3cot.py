@@ -91,4 +91,4 @@ def _form(
         return [sample]
 
     needs = (("question",), ("choices",), ("answer",), ("image", "image_path"))
-    return Form(source, make, needs, id=id)
+    return Form(source, make, needs, may=(("context",),), id=id)

@@ -2,15 +2,15 @@
 
 Paper: Zhang et al. 2025, "MM-RLHF: The Next Step Forward in Multimodal LLM Alignment", arXiv:2502.10391.
 Hub: yifanzhang114/MM-RLHF.
-Schema: `dpo_pairs.jsonl` holds the pairs of different rank, as `id`, `image` or `video`, `prompt`, `chosen`,
-`rejected`, and reasons; `data.jsonl`, which is also the hub's table, holds `id`, `question`, `image`, `video`,
-`models_output`, `final_ranking` and scores; the pictures lie in `long/`, `mcq/`, `safety/` and `short/` beside them.
-File and folder names are from the README of the makers' repository, the columns of the pairs from its
-scripts/convert_to_swift.py, the columns of the ranking from an inspection of the hub's table by others. That
-`models_output` maps a model's name to its answer and `final_ranking` the same name to its rank, 1 the best, is our
-reading: other cells are refused.
+Schema: `dpo_pairs.jsonl` holds the pairs of different rank, as `image` or `video`, `prompt`, `chosen`, `rejected`, and
+for some `chosen_reason` and `rejected_reason`; `data.jsonl`, which is also the hub's table, holds `id`, `question`,
+`image`, `video`, `models_output`, `final_ranking` and scores; the pictures lie in `long/`, `mcq/`, `safety/` and
+`short/` beside them. Read from README, scripts/convert_to_swift.py and llava/train/train_dpo.py of a copy of the
+makers' repository (julyanghar/MM-RLHF); the columns of the ranking from an inspection of the hub's table by others.
+That `models_output` maps a model's name to its answer and `final_ranking` the same name to its rank, 1 the best, is
+our reading: other cells are refused.
 Differs: a ranked row gives all its pairs of different rank, as the makers say that theirs does; their own pairs were
-not compared.
+not compared. The reasons, which train their reward model to write critiques, are not read.
 """
 
 from __future__ import annotations

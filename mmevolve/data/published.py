@@ -23,8 +23,12 @@ log = logging.getLogger(__name__)
 Broken = Literal["error", "drop"]
 SHOWN = 60  # problems that are listed
 LOOKED_AT = 200  # rows that a preflight turns into training rows
-PICTURES = frozenset({"img", "imgs", "image_path", "image_paths", "image_file", "img_path", "picture", "pictures"})
 READ = 20_000  # rows that a preflight reads in search of them
+# Other names of columns that a row may lack: what stands under them must not be lost without a word.
+OTHERS = {
+    "image": ("img", "imgs", "image_path", "image_paths", "image_file", "img_path", "picture", "pictures"),
+    "prompt": ("question", "instruction", "query", "input"),
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Form:
         name: how rows are called that have no id, with the split and their number.
         make: training rows of one row of the table.
         needs: columns that must be there; of each tuple one.
-        pictures: columns of pictures that may be missing, but not because they have a slip or another name.
+        may: columns that may be missing, but not because they have a slip or another name.
         id: column of names that must not repeat; None numbers the rows.
         files: names of tables in a folder, before the usual ones.
         folders: folders inside the folder where image paths may start.
@@ -46,7 +50,7 @@ class Form:
     name: str
     make: Callable[[Cells], list[Any]]
     needs: tuple[tuple[str, ...], ...]
-    pictures: tuple[str, ...] = ()
+    may: tuple[tuple[str, ...], ...] = ()
     id: str | None = None
     files: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
@@ -63,13 +67,13 @@ class Form:
                 meant = next((name for name in names if nearest(name, known)), names[0])
                 sentence = f"no column {' or '.join(map(repr, names))}{hint(meant, known)}{allowed}"
                 found |= dict.fromkeys(names, sentence)
-        if self.pictures and not set(self.pictures) & set(known):
-            free = [c for c in known if not any(c in names for names in self.needs)]
-            slip = next((c for c in free if c in PICTURES or any(edits(c, name) == 1 for name in self.pictures)), None)
+        read = {name for names in (*self.needs, *self.may) for name in names}
+        for names in self.may:
+            others = {other for name in names for other in OTHERS.get(name, ())}
+            free = [c for c in known if c not in read] if not set(names) & set(known) else []
+            slip = next((c for c in free if c in others or any(edits(c, name) == 1 for name in names)), None)
             if slip is not None:
-                found[self.pictures[0]] = (
-                    f"no column '{self.pictures[0]}', and '{slip}' is not read: rename or remove it"
-                )
+                found[names[0]] = f"no column '{names[0]}', and '{slip}' is not read: rename or remove it"
         return found
 
 

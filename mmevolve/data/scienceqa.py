@@ -101,7 +101,7 @@ def _form(
         source,
         make,
         (("question",), ("choices",), ("answer",)),
-        pictures=("image",),
+        may=(("image",), ("hint",)),
         id=id,
         files=(PROBLEMS,),
         inner_splits=(PROBLEMS,),

@@ -65,7 +65,7 @@ def preflight(*, id: str | None = None, **settings: Any) -> Iterator[str]:
 
 
 def _form(id: str | None, source: str) -> Form:
-    return Form(source, _pairs, (("chosen",), ("rejected",)), pictures=("images", "image"), id=id)
+    return Form(source, _pairs, (("chosen",), ("rejected",)), may=(("prompt",), ("images", "image")), id=id)
 
 
 def _pairs(cells: Cells) -> list[Preference]:

@@ -223,3 +223,10 @@ def test_everything_wrong_with_a_table_of_trl_is_said_at_once(tmp_path):
         "row 10: rejected is 3, expected text or a message",
     ):
         assert part in said, part
+
+
+@pytest.mark.parametrize("column", ["promt", "question"])
+def test_a_prompt_under_another_name_is_not_read_off_the_answers(tmp_path, column):
+    rows = [{column: "Which?", "chosen": "It is A", "rejected": "It is B"}]
+    said = complaint(trl_preferences, path=put(tmp_path, "t.jsonl", rows))
+    assert f"no column 'prompt', and '{column}' is not read: rename or remove it" in said

@@ -241,7 +241,7 @@ CELL = st.recursive(
 
 @every_set
 @hypothesis.settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_rows_of_anything_give_rows_or_one_list_of_problems(folder, name, data):
