@@ -16,8 +16,8 @@ from typing import Any
 
 from mmevolve import verbs
 from mmevolve.config import ConfigError, Recipe, build, load
-from mmevolve.config.load import parse
 from mmevolve.config.nearest import hint
+from mmevolve.config.read_yaml import parse
 from mmevolve.config.references import references
 from mmevolve.config.signatures import own_signature
 from mmevolve.config.tree import TARGET, Entry, Items, Keyed, Leaf, Node, reference, target_text, walk
