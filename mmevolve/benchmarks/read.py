@@ -49,15 +49,6 @@ def _mathvista(text: str, sample: Sample) -> str | None:
     return found or extract(text, choices=sample.choices, strict=False)
 
 
-def _visonlyqa_own(text: str, sample: Sample) -> str | None:
-    """Our own reading; a stated character that is no option's letter names none."""
-    several = _several(sample)
-    said = None if several else extract(text, choices=sample.choices, strict=False)
-    if said is not None and len(said) == 1 and said not in options.letters(sample.choices):
-        return None
-    return vis.parse_own(text, sample.choices, several=several)
-
-
 def _true_false(text: str, sample: Sample) -> str | None:
     """An option, or a yes or no that stands for `true` or `false`."""
     said = extract(text, choices=sample.choices, strict=False)
@@ -98,7 +89,7 @@ EXTRACTORS: dict[str, Extractor] = {
     "scienceqa": _choice(_scienceqa),
     "tabmwp": lambda text, s: tabmwp.extract(text, s.choices) or None,
     "visonlyqa": lambda text, s: vis.parse_choice(text, s.choices, several=_several(s)),
-    "visonlyqa_own": _visonlyqa_own,
+    "visonlyqa_own": lambda text, s: vis.parse_own(text, s.choices, several=_several(s)),
     "true_false": _choice(_true_false),
     "yes_no": lambda text, s: yes_no.parse(text),
     "pope": lambda text, s: yes_no.pope(text),
