@@ -30,7 +30,7 @@ def parse_choice(response: str, choices: Sequence[str], *, several: bool = False
 
 
 def parse_own(response: str, choices: Sequence[str], *, several: bool = False) -> str | None:
-    """Our own reading in this benchmark's terms: `True`, `b`, or `a,c` where several may be; None when none is named."""
+    """Our own reading in this benchmark's terms: `True`, `b`, or `a,c` where several may be named, or None."""
     if not several:
         letter = extract(response, choices=choices, strict=False)
         if letter is None or len(letter) != 1:
