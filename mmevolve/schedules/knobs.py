@@ -1,9 +1,10 @@
-"""What a schedule gives, put to use: sampler fields, selector fields, and the trace of how they were found.
+"""What a schedule gives, put to use: fields of the sampler, the selector and the training, and how they were found.
 
-A name of a schedule's row is one of three things:
+A name of a schedule's row is one of these:
 
     temperature                       a field of the sampler
     selector.above                    a field of the selector
+    train.epochs                      a field of the training
     tried/temperature=0.7             a number of the trace: kept, not set
 """
 
@@ -15,19 +16,25 @@ from typing import Any
 
 from mmevolve.config.nearest import hint
 
-SELECTOR = "selector."
+SELECTOR, TRAIN = "selector.", "train."
 
 
-def apply(row: Mapping[str, Any], sampler: Any, selector: Any) -> tuple[Any, Any]:
-    """Sampler and selector with the chosen fields set.
+def apply(row: Mapping[str, Any], sampler: Any, selector: Any, train: Any = None) -> tuple[Any, Any, Any]:
+    """Sampler, selector and training with the chosen fields set.
 
     Raises:
-        ValueError: when a name is no field of the one that it is meant for, with the nearest.
+        ValueError: when a name is no field of the part that it is meant for, with the nearest.
     """
     chosen = {name: value for name, value in row.items() if "/" not in name and value is not None}
-    kept = {n.removeprefix(SELECTOR): v for n, v in chosen.items() if n.startswith(SELECTOR)}
-    drawn = {n: v for n, v in chosen.items() if not n.startswith(SELECTOR)}
-    return _with(sampler, drawn, "sampler"), _with(selector, kept, "selector")
+    fields: dict[str, dict[str, Any]] = {"": {}, SELECTOR: {}, TRAIN: {}}
+    for name, value in chosen.items():
+        prefix = next((p for p in (SELECTOR, TRAIN) if name.startswith(p)), "")
+        fields[prefix][name.removeprefix(prefix)] = value
+    return (
+        _with(sampler, fields[""], "sampler"),
+        _with(selector, fields[SELECTOR], "selector"),
+        _with(train, fields[TRAIN], "training"),
+    )
 
 
 def numbers(row: Mapping[str, Any]) -> dict[str, float]:
@@ -37,7 +44,9 @@ def numbers(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _with(part: Any, fields: Mapping[str, Any], what: str) -> Any:
-    known = [f.name for f in dataclasses.fields(part)]
+    if not fields:
+        return part
+    known = [f.name for f in dataclasses.fields(part)] if dataclasses.is_dataclass(part) else []
     odd = next((name for name in fields if name not in known), None)
     if odd is not None:
         raise ValueError(f"the schedule sets '{odd}', which {what} {type(part).__name__} has not{hint(odd, known)}")

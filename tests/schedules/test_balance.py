@@ -137,7 +137,8 @@ def test_between_tunings_nothing_is_drawn():
 
 def test_the_row_sets_sampler_and_selector_and_leaves_the_trace():
     row = run(balance(), groups_at)
-    sampler, selector = apply(row, Independent(n=4, temperature=0.3), TopK(rank_by="reward"))
+    sampler, selector, train = apply(row, Independent(n=4, temperature=0.3), TopK(rank_by="reward"), "as it is")
+    assert train == "as it is"
     assert sampler == Independent(n=4, temperature=1.0)
     assert selector == TopK(rank_by="reward", above=0.5)
     assert numbers(row) == {
