@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from mmevolve.config.nearest import hint
 from mmevolve.config.ranges import Range
 from mmevolve.protocols import Metric, RoundState
 from mmevolve.schedules.grid import attempts, grid, tried
@@ -32,7 +34,8 @@ class Temperature:
         field: the sampler's field; another knob than the temperature is tuned just so.
 
     Raises:
-        ValueError: for an empty grid, a probe without samples, or an objective that gives several numbers or none.
+        ValueError: for an empty grid, a field that the sampler has not, a probe without samples, or an objective that
+            gives several numbers or none.
     """
 
     objective: Metric
@@ -43,7 +46,11 @@ class Temperature:
     field: str = "temperature"
 
     def __call__(self, state: RoundState) -> dict[str, Any]:
-        present = getattr(state.probe.sampler, self.field)
+        sampler = state.probe.sampler
+        if not hasattr(sampler, self.field):
+            known = [f.name for f in dataclasses.fields(sampler)]
+            raise ValueError(f"sampler {type(sampler).__name__} has no '{self.field}' to tune{hint(self.field, known)}")
+        present = getattr(sampler, self.field)
         if state.round % self.every:
             return {self.field: present}
         worth: dict[float, float] = {}

@@ -105,6 +105,13 @@ def test_a_probe_without_samples_is_refused():
             Temperature(RewardPassAtK(k=2))(state(lambda t, nothing=nothing: nothing))
 
 
+def test_a_field_that_the_sampler_has_not_is_named_with_the_nearest():
+    with pytest.raises(
+        ValueError, match="sampler Independent has no 'temprature' to tune: the nearest is 'temperature'"
+    ):
+        Temperature(RewardPassAtK(k=2), field="temprature")(state(lambda t: [at_rank(0)]))
+
+
 def test_an_objective_of_several_numbers_is_refused():
     with pytest.raises(ValueError, match=r"Accuracy gives \['accuracy', 'accuracy_unparsed'\]: expected one number"):
         Temperature(Accuracy())(state(lambda t: [at_rank(0)]))
