@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from mmevolve import verbs
 from mmevolve.evaluation import HeldOut, refuse_overlap
 from mmevolve.protocols import VLM, Critic, Metric, Sampler, Schedule, Selector, TrainStep
+from mmevolve.schedules import knobs
 from mmevolve.store import RunStore
 from mmevolve.types import Example, Sample
 
@@ -35,37 +37,46 @@ def evolve(
     metrics: Sequence[Metric] = (),
     evaluations: Sequence[HeldOut] = (),
     spread: Callable[..., Any] | None = None,
+    when_empty: Literal["stop", "go on"] = "stop",
     seed: int = 0,
 ) -> Any:
     """Iterated self-improvement: take, tune, sample, critique, select, train, measure; once per round.
 
     With a `student`, the policy samples and the student learns: that is how a reward model is trained from rollouts.
 
+    A round that keeps no row stops the run, or, with `when_empty: go on`, says so and trains nothing.
+
     Raises:
-        NothingSelected: when a round keeps no row.
-        ValueError: when a held-out sample is also in the training data.
+        NothingSelected: when a round keeps no row and the loop is to stop then.
+        ValueError: when a held-out sample, or one that a schedule probes on, is also in the training data.
     """
     store = store.stage(name)
     learner = policy if student is None else student
-    refuse_overlap(data, evaluations)
+    probes = [HeldOut("probe_data", probe_data, sampler, critics, ())] if probe_data else []
+    refuse_overlap(data, [*evaluations, *probes])
     if student is not None:
         student.start_from(policy)
     learner.mark_home()
     history = [_measure(store, "before", metrics, (), evaluations, policy)]
     for r in range(rounds):
         batch = store.once(r, "samples", verbs.take, data, fraction, seed, round=r)
+        tuned: dict[str, Any] = {}
         if schedule is not None:
             probe = Probe(policy, sampler, critics, probe_data, r)
-            (knobs,) = store.once(r, "knobs", verbs.tune, schedule, sampler, history, probe, round=r)
-            sampler = replace(sampler, **knobs)
+            (tuned,) = store.once(r, "knobs", verbs.tune, schedule, sampler, history, probe, round=r)
+            sampler, selector, train = knobs.apply(tuned, sampler, selector, train)
         trajectories = store.once(r, "trajectories", verbs.sample, policy, sampler, batch, spread, round=r)
         critiques = store.once(r, "critiques", verbs.critique, critics, trajectories, batch, spread, policy)
         examples = store.once(r, "examples", verbs.select, selector, batch, trajectories, critiques)
-        if not examples:
+        if examples:
+            learner = train(learner, examples, store, round=r)
+        elif when_empty == "go on":
+            store.console.say(why_nothing(name, r, batch, trajectories, critiques, selector))
+        else:
             raise NothingSelected(why_nothing(name, r, batch, trajectories, critiques, selector))
-        learner = train(learner, examples, store, round=r)
         groups = verbs.group(batch, trajectories, critiques)
-        history.append(_measure(store, r, metrics, groups, evaluations, policy, rows=len(examples)))
+        more = {"rows": len(examples), **knobs.numbers(tuned)}
+        history.append(_measure(store, r, metrics, groups, evaluations, policy, more))
     return learner
 
 
@@ -83,7 +94,7 @@ def finetune(
     policy.mark_home()
     _measure(store, "before", (), (), evaluations, policy)
     policy = train(policy, rows, store, round=0)
-    _measure(store, 0, (), (), evaluations, policy, rows=len(rows))
+    _measure(store, 0, (), (), evaluations, policy, {"rows": len(rows)})
     return policy
 
 
@@ -94,9 +105,9 @@ def _measure(
     groups: Sequence[Any],
     held: Sequence[HeldOut],
     policy: VLM,
-    rows: int = 0,
+    more: Mapping[str, float] = types.MappingProxyType({"rows": 0}),
 ) -> dict[str, float]:
-    numbers = {"rows": rows, **(verbs.measure(metrics, groups) if groups else {})}
+    numbers = {**more, **(verbs.measure(metrics, groups) if groups else {})}
     for evaluation in held:
         numbers |= evaluation(policy, store, at=at)
     (row,) = store.once(at, "metrics", list, [numbers])  # the numbers are the key: a metric that was changed is noticed

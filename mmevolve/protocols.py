@@ -32,7 +32,7 @@ class RoundState:
         round: the round about to start, from 0.
         history: metrics of the finished rounds, oldest first.
         probe: tries knob values on held-out samples: `probe({"temperature": 0.7})` samples with them, judges with the
-            loop's critics and gives the groups.
+            loop's critics and gives the groups; `probe.sampler` is the present sampler.
     """
 
     round: int
@@ -98,7 +98,7 @@ class Loss(Protocol):
 
 
 class Schedule(Protocol):
-    """Round and history in, new values of sampler fields out."""
+    """Round and history in; out new fields of sampler, selector and training, and a trace (`schedules.knobs`)."""
 
     def __call__(self, state: RoundState) -> dict[str, Any]: ...
 

@@ -96,7 +96,8 @@ class Fit:
         if not ranks.helps():
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir(parents=True)
-        before = store.checkpoint(round - 1) if self.carry == "optimizer" and round > 0 else None
+        trained = (f for r in reversed(range(round)) if (f := store.checkpoint(r)).exists())  # a round may be empty
+        before = next(trained, None) if self.carry == "optimizer" else None
         batches = list(self.order(examples, round))
         callbacks = [
             RestoreState(before, names),

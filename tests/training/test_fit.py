@@ -96,6 +96,20 @@ def test_rounds_that_carry_the_optimizer_equal_one_uninterrupted_run(fresh, rows
     ).read_bytes()
 
 
+def test_the_optimizer_is_carried_over_a_round_that_trained_nothing(fresh, rows, tmp_path):
+    train = fit(carry="optimizer")
+    for name, second in (("next", 1), ("gap", 3)):
+        policy = fresh()
+        policy.mark_home()
+        for r in (0, second):
+            train(policy, rows[:4], store_in(tmp_path / name), round=r)
+    next_weights, next_moments, _ = left(tmp_path / "next", 1)
+    gap_weights, gap_moments, _ = left(tmp_path / "gap", 3)
+    assert same(next_weights, gap_weights)
+    assert same(next_moments, gap_moments)
+    assert {float(v) for k, v in gap_moments.items() if k.endswith("|step")} == {2.0}
+
+
 def test_the_optimizer_is_carried_for_an_adapter_too(fresh, rows, tmp_path):
     lora = peft.LoraConfig(r=2, target_modules="all-linear")
     torch.manual_seed(0)
