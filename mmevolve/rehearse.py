@@ -33,6 +33,7 @@ MOST: dict[str, dict[str, int]] = {
     "data": {"n": QUESTIONS, "descriptions": QUESTIONS},
     "models": {"eye_steps": 1},
 }
+WORDS = {"reason": "question", "reason_hint": "hint"}  # the shipped model reads no English but its world's
 WRITES = {"store": ("path",), "models": ("path", "folder")}  # settings that name a place to write to
 ON_CPU = {"accelerator": "cpu", "devices": 1, "precision": "32-true"}
 NOT_ON_CPU = ("strategy", "num_nodes", "plugins", "logger")
@@ -86,8 +87,16 @@ class _Shrink:
         names = set(signature.names())
         if target.room == "evaluation" and target.attribute == "benchmark":
             call = self.benchmark(call, signature)
-        if target.room == "data" and _gives_samples(target):
+        gives = _gives(target) if target.room == "data" else ""
+        if "Sample]" in gives:
             return _questions(call, target)
+        if "Preference]" in gives:
+            return _call(call, "data.shape_pairs", n=QUESTIONS, seed=_seed(call))
+        if "Demonstration]" in gives and target.attribute != "lessons":
+            lessons = _call(call, "data.lessons", descriptions=QUESTIONS, seed=_seed(call))
+            return _put(
+                lessons, "questions", Keyed(tuple(Entry(f, Leaf(4, call.place), call.place) for f in EASY), call.place)
+            )
         if target.room == "models" and {"name", "dtype", "device"} <= names:
             return _with(call, name=self.model, dtype="float32", device="cpu")
         if target.room == "training" and "trainer" in names and call.get("trainer") is None:
@@ -100,6 +109,9 @@ class _Shrink:
             was = self.value(call, name, signature)
             if isinstance(was, int) and was > most:
                 call = _with(call, **{name: most})
+        prompt = self.value(call, "prompt", signature)
+        if isinstance(prompt, str) and prompt in WORDS:
+            call = _with(call, prompt=WORDS[prompt])
         fraction = self.value(call, "fraction", signature)
         if isinstance(fraction, float) and fraction < FRACTION:
             call = _with(call, fraction=FRACTION)
@@ -140,8 +152,12 @@ def _questions(call: Keyed, target: Target) -> Keyed:
     """A few easy questions for any data set; the same settings give the same questions, others give others."""
     if target.attribute == "shapes":
         return _put(_with(call, n=QUESTIONS), "families", _families(call))
-    seed = stable_seed(json.dumps(plain(call), sort_keys=True, default=str)) % 1_000_000
-    return _put(_call(call, "data.shapes", n=QUESTIONS, seed=seed), "families", _families(call))
+    return _put(_call(call, "data.shapes", n=QUESTIONS, seed=_seed(call)), "families", _families(call))
+
+
+def _seed(call: Keyed) -> int:
+    """The same settings give the same questions, others give others."""
+    return stable_seed(json.dumps(plain(call), sort_keys=True, default=str)) % 1_000_000
 
 
 def _is_here(path: str, data: str | None) -> bool:
@@ -212,9 +228,10 @@ def _is_trainer(target: Target) -> bool:
     return words[0] == "lightning" and words[-1] == "Trainer"
 
 
-def _gives_samples(target: Target) -> bool:
+def _gives(target: Target) -> str:
+    """What a function says that it returns."""
     node = definitions(target.path).get(target.attribute) if target.path is not None else None
-    return isinstance(node, ast.FunctionDef) and node.returns is not None and "Sample]" in ast.unparse(node.returns)
+    return ast.unparse(node.returns) if isinstance(node, ast.FunctionDef) and node.returns is not None else ""
 
 
 def _is_shipped() -> bool:

@@ -132,6 +132,25 @@ def test_a_benchmark_is_rehearsed_on_a_few_questions_the_worlds_where_its_data_a
     assert misspelt["path"] == "shaps"  # left for the check to say
 
 
+def test_published_training_rows_become_those_of_the_embedded_world(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmevolve.rehearse._is_shipped", lambda: True)
+    file = tmp_path / "rows.yaml"
+    file.write_text(
+        SHRUNK
+        + "pairs: {_target_: data.rlaif_v, path: nowhere}\nrows: {_target_: data.llava_conversations, path: nowhere}\n"
+    )
+    plain = rehearsal(load(file)).plain()
+    assert (plain["pairs"]["_target_"], plain["pairs"]["n"]) == ("data.shape_pairs", 8)
+    assert (plain["rows"]["_target_"], plain["rows"]["questions"]) == ("data.lessons", {"place": 4, "count": 4})
+
+
+def test_a_rehearsal_reads_prompts_that_the_shipped_model_knows(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmevolve.rehearse._is_shipped", lambda: True)
+    file = tmp_path / "english.yaml"
+    file.write_text(SHRUNK.replace("n: $many}", "n: $many, prompt: reason}"))
+    assert rehearsal(load(file)).plain()["loop"]["sampler"]["prompt"] == "question"
+
+
 def test_a_rehearsal_asks_no_server(tmp_path, monkeypatch):
     monkeypatch.setattr("mmevolve.rehearse._is_shipped", lambda: True)
     file = tmp_path / "served.yaml"

@@ -46,10 +46,11 @@ def _is_part(node: Definition, room: str) -> bool:
     if isinstance(node, ast.ClassDef):
         methods = {member.name for member in node.body if isinstance(member, ast.FunctionDef)}
         return room != "loops" and (bool(methods & _WORK) or (room == "training" and node.name.endswith("Module")))
-    # A data set is a function that gives samples, a loop one that takes its parts by name; others are helpers.
+    # A data set is a function that gives samples or rows, a loop one that takes its parts by name; others are helpers.
     gives = ast.unparse(node.returns) if node.returns is not None else ""
     if room == "loops":
         return bool(node.args.kwonlyargs) and not node.args.args
-    return (room == "data" and "Sample]" in gives and node.name != "load") or (
+    rows = any(noun in gives for noun in ("Sample]", "Demonstration]", "Preference]"))
+    return (room == "data" and rows and node.name != "load") or (
         room == "evaluation" and "HeldOut" in gives
     )
