@@ -87,7 +87,13 @@ def write_results(folder: Path, rows: Sequence[Mapping[str, Any]], said: Mapping
     """`results.jsonl` and `scores.json`, each whole or absent; the same results give the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     _put(folder / "results.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    _put(folder / "scores.json", json.dumps(said, indent=1, ensure_ascii=False) + "\n")
+    write_json(folder / "scores.json", said)
+
+
+def write_json(path: Path, said: Mapping[str, Any]) -> None:
+    """A JSON file, whole or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _put(path, json.dumps(said, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_log(folder: Path, done: Sequence[tuple[Loaded, str, Sequence[Scored], Sequence[Figure]]]) -> list[Path]:

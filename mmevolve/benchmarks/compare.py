@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmevolve.benchmarks.figures import cluster
 from mmevolve.benchmarks.score import Scored
@@ -13,8 +14,8 @@ from mmevolve.benchmarks.stored import RESULTS
 from mmevolve.statistics import changes, mcnemar, paired_interval
 
 
-def read_outcomes(path: str) -> dict[tuple[str, int], bool]:
-    """(question, attempt) -> right, of a `results.jsonl` or the folder that holds it.
+def read_earlier(path: str) -> dict[tuple[str, int], dict[str, Any]]:
+    """(question, attempt) -> row, of a `results.jsonl` or the folder that holds it.
 
     Raises:
         ValueError: when there is none, or it is not what `mmevolve eval` writes.
@@ -26,13 +27,13 @@ def read_outcomes(path: str) -> dict[tuple[str, int], bool]:
     for number, line in enumerate(place.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             row = json.loads(line)
-            found[row["id"], row["index"]] = row["outcome"] == "correct"
+            found[row["id"], row["index"]] = {**row, "outcome": row["outcome"]}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"--against '{place}', row {number}: not a row of results: {error!r}") from error
     return found
 
 
-def comparison(spec: Benchmark, before: dict[tuple[str, int], bool], scored: Sequence[Scored]) -> str:
+def comparison(spec: Benchmark, before: Mapping[tuple[str, int], Mapping[str, Any]], scored: Sequence[Scored]) -> str:
     """One line: the paired difference with its interval, fixes and breaks, and McNemar's exact p-value.
 
     Raises:
@@ -41,7 +42,7 @@ def comparison(spec: Benchmark, before: dict[tuple[str, int], bool], scored: Seq
     both = [s for s in scored if (s.sample.id, s.index) in before]
     if not both:
         raise ValueError(f"--against: none of its responses is to a question of {spec.name}")
-    old = [float(before[s.sample.id, s.index]) for s in both]
+    old = [float(before[s.sample.id, s.index]["outcome"] == "correct") for s in both]
     new = [float(s.outcome == "correct") for s in both]
     gap = paired_interval(old, new, clusters=[cluster(spec, s.sample) for s in both])
     moved = changes([bool(v) for v in old], [bool(v) for v in new])

@@ -13,18 +13,31 @@ from pathlib import Path
 from typing import Any
 
 from mmevolve.benchmarks.ask import OneByOne, asking
-from mmevolve.benchmarks.card import lines, result_rows, scores, write_log, write_results
-from mmevolve.benchmarks.compare import comparison, read_outcomes
-from mmevolve.benchmarks.figures import Figure, figures
-from mmevolve.benchmarks.load import Loaded, load_samples
+from mmevolve.benchmarks.card import lines, result_rows, scores, write_json, write_log, write_results
+from mmevolve.benchmarks.compare import comparison, read_earlier
+from mmevolve.benchmarks.controlled import (
+    Controlled,
+    asked_plainly,
+    compared,
+    control_lines,
+    control_scores,
+    misfits,
+    named,
+)
+from mmevolve.benchmarks.figures import figures
+from mmevolve.benchmarks.load import Loaded, load_samples, pictures_of
+from mmevolve.benchmarks.overlapping import overlap_lines, overlap_scores, shared, training
+from mmevolve.benchmarks.page import Done, write_page
 from mmevolve.benchmarks.score import Scored, judge, response_of
 from mmevolve.benchmarks.spec import find, load_spec
 from mmevolve.benchmarks.stored import is_stored, score_stored
 from mmevolve.config.errors import ConfigError
 from mmevolve.config.targets import resolve
 from mmevolve.console import Console, shown_on
+from mmevolve.controls.control import Control
 from mmevolve.protocols import VLM
 from mmevolve.store import RunStore, StoreError
+from mmevolve.types import Sample
 
 RUNS = "runs/eval"
 
@@ -50,6 +63,9 @@ class Settings:
         against: one benchmark's results folder of an earlier evaluation, compared question by question.
         url: base URLs of servers that serve the model, with commas between them.
         server: what serves it.
+        control: controls with commas between them, each asked beside the benchmark: `blind,swapped,circular`.
+        overlap: a table of training samples; a benchmark that shares pictures with it is not scored.
+        html: the page that shows every response; by default `report.html` in the results folder.
     """
 
     limit: int | None = None
@@ -68,6 +84,9 @@ class Settings:
     against: str | None = None
     url: str | None = None
     server: str = "vllm"
+    control: str | None = None
+    overlap: str | None = None
+    html: str | None = None
 
 
 def evaluate(model: str, benchmark: str, **words: Any) -> int:
@@ -81,7 +100,8 @@ def evaluate(model: str, benchmark: str, **words: Any) -> int:
         words: fields of `Settings`.
     """
     settings = Settings(**words)
-    problems = list(_odd(settings))
+    wanted, problems = named(settings.control, settings.seed)
+    problems += _odd(settings)
     stored = settings.answers or (model if is_stored(model) else None)
     if stored is None:
         problems += _model_problems(model) if settings.url is None else []
@@ -94,11 +114,22 @@ def evaluate(model: str, benchmark: str, **words: Any) -> int:
             spec = load_spec(find(name))
             loaded = load_samples(spec, data=settings.data, limit=settings.limit, pictures=stored is None)
             given, strangers = score_stored(stored, loaded, partial=settings.partial) if stored else (None, 0)
+            problems += misfits(loaded, wanted) if given is None else ()
             ready.append((loaded, given, strangers))
         except (ConfigError, ValueError) as error:
             problems.append(str(error))
     if settings.against is not None:
         problems += _against_problems(settings.against, ready)
+    if stored is not None and wanted:
+        problems.append("--control asks the model changed questions, which stored answers cannot be: name a model")
+    if settings.html is not None and Path(settings.html).is_dir():
+        problems.append(f"--html '{settings.html}' is a folder, expected a file")
+    train: list[Sample] = []
+    if settings.overlap is not None and not problems:
+        try:
+            train = training(settings.overlap)
+        except ValueError as error:
+            problems.append(str(error))
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return 2
@@ -110,40 +141,89 @@ def evaluate(model: str, benchmark: str, **words: Any) -> int:
             )
             return 2
         try:
-            done = list(_each(model, ready, out, settings))
+            refused = _shared(train, ready, out, settings) if settings.overlap is not None else []
+            done = [] if refused else list(_each(model, ready, out, wanted, settings))
+        except BrokenPipeError:  # `mmevolve eval ... | head`: the command line knows what to do
+            raise
         except (StoreError, ValueError, OSError) as error:  # servers that fail are among the last
             print(
                 f"{error}\neverything finished is kept in {out}; the same command goes on from there", file=sys.stderr
             )
             return 2
+        if refused:
+            print("\n".join(refused), file=sys.stderr)
+            return 2
+        page = write_page(Path(settings.html) if settings.html is not None else out / "report.html", done)
+        print(f"  page: {page}")
     if settings.log is not None:
-        for path in write_log(Path(settings.log), done):
+        for path in write_log(Path(settings.log), [(d.loaded, d.author, d.scored, d.found) for d in done]):
             print(f"  log: {path}")
     return 0
 
 
+def _shared(
+    train: Sequence[Sample], ready: Sequence[tuple[Loaded, list[Scored] | None, int]], out: Path, settings: Settings
+) -> list[str]:
+    """What training shares with each benchmark, printed and kept beside the results; a sentence where it must not be.
+
+    Raises:
+        ValueError: when a picture cannot be read.
+    """
+    refused, path = [], str(settings.overlap)
+    for loaded, given, _ in ready:
+        if given is not None:
+            loaded = _narrowed(loaded, {s.sample.id for s in given})
+        report, note = shared(train, loaded, settings.data)
+        print("\n".join([loaded.label, *overlap_lines(report, path, note)]))
+        write_json(out / _folder(loaded, settings) / "overlap.json", overlap_scores(report, path, note))
+        try:
+            report.check(loaded.spec.name)
+        except ValueError as error:
+            refused.append(f"--overlap: {error}; nothing was scored")
+    return refused
+
+
 def _each(
-    model: str, ready: Sequence[tuple[Loaded, list[Scored] | None, int]], out: Path, settings: Settings
-) -> Iterator[tuple[Loaded, str, Sequence[Scored], Sequence[Figure]]]:
+    model: str,
+    ready: Sequence[tuple[Loaded, list[Scored] | None, int]],
+    out: Path,
+    wanted: Sequence[Control],
+    settings: Settings,
+) -> Iterator[Done]:
     policy: VLM | None = None
+    earlier = read_earlier(settings.against) if settings.against is not None else None
     for loaded, given, strangers in ready:
         folder = out / _folder(loaded, settings)
+        checked: list[Controlled] = []
         if given is None:
             policy = policy or _model(model, settings)
             author, scored = policy.name, ask_all(policy, loaded, folder, settings)
+            checked = [ask_control(policy, control, loaded, scored, folder, settings) for control in wanted]
         else:
             author, scored = _label(model, settings.answers), given
             asked = {s.sample.id for s in given}
             loaded = _narrowed(loaded, asked)
         found = figures(loaded.spec, scored, base=settings.base)
         write_results(folder, result_rows(scored), scores(loaded, author, scored, found))
-        print("\n".join(lines(loaded, author, scored, found)))
-        if settings.against is not None:
-            print(f"  {comparison(loaded.spec, read_outcomes(settings.against), scored)}")
+        for done in checked:
+            place = folder / done.control.name
+            write_results(place, result_rows(done.scored), control_scores(done, loaded, author))
+        said = comparison(loaded.spec, earlier, scored) if earlier is not None else ""
+        print("\n".join([*lines(loaded, author, scored, found), *(line for c in checked for line in control_lines(c))]))
+        if said:
+            print(f"  {said}")
         if strangers:
             print(f"  {strangers:,} stored answers are to questions that the data do not have: left out")
         print(f"  results: {folder}")
-        yield loaded, author, scored, found
+        yield Done(loaded, author, scored, found, checked, earlier, said, pictures_of(loaded, settings.data))
+
+
+def ask_control(
+    policy: VLM, control: Control, loaded: Loaded, scored: Sequence[Scored], folder: Path, settings: Settings
+) -> Controlled:
+    """A control's variants asked, or read where they were asked before, in a folder of their own, and compared."""
+    changed = replace(loaded, samples=tuple(control(asked_plainly(loaded))))
+    return compared(control, loaded, scored, ask_all(policy, changed, folder / control.name, settings))
 
 
 def ask_all(policy: VLM, loaded: Loaded, folder: Path, settings: Settings) -> list[Scored]:
@@ -182,7 +262,7 @@ def _odd(settings: Settings) -> Iterator[str]:
 
 def _against_problems(path: str, ready: Sequence[tuple[Loaded, list[Scored] | None, int]]) -> Iterator[str]:
     try:
-        before = read_outcomes(path)
+        before = read_earlier(path)
     except ValueError as error:
         yield str(error)
         return

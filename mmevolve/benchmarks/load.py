@@ -10,7 +10,7 @@ from mmevolve.benchmarks.rows import samples_of
 from mmevolve.benchmarks.spec import Benchmark, Source
 from mmevolve.data.rows import read_rows
 from mmevolve.data.shapes.dataset import shapes
-from mmevolve.types import Sample
+from mmevolve.types import ImageRef, Sample
 
 HUB = "hub"
 FOLDERS = ("data", "eval/data")  # where data is looked for when nothing is said
@@ -109,6 +109,16 @@ def load_samples(
     part = _part(spec, source, count, len(asked))
     every = tuple(variant for sample in asked for variant in variants(spec, sample))
     return Loaded(spec, every, frozenset(v.id for s in samples for v in variants(spec, s)), part, path)
+
+
+def pictures_of(loaded: Loaded, data: str | None) -> dict[str, tuple[ImageRef, ...]]:
+    """Images by question, where they are here: stored answers are scored without any. They are not opened."""
+    if any(s.images for s in loaded.samples):
+        return {s.id: s.images for s in loaded.samples}
+    try:
+        return {s.id: s.images for s in load_samples(loaded.spec, data=data, opened=False).samples}
+    except ValueError:  # none are here, or not all of them; scoring needs none
+        return {}
 
 
 def _source(spec: Benchmark, data: str | None, pictures: bool) -> tuple[Source, str]:

@@ -11,7 +11,7 @@ from mmevolve.types import Sample
 
 Read = str | frozenset | tuple
 Extractor = Callable[[str, Sample], Read | None]
-_VERDICT = re.compile(
+VERDICT = re.compile(
     r"(?:^|[\n,;{])[ \t*\"'(\[-]{0,8}(?:step|sentence|line)?[ \t_#]{0,3}(\d{1,3})[\"')\]*]{0,3}"
     r"[ \t]{0,3}[:.=)-]?[ \t*\"'(\[]{0,5}"
     r"(incorrect|correct|wrong|right|false|true|bad|good)\b",
@@ -62,7 +62,7 @@ def _true_false(text: str, sample: Sample) -> str | None:
 def step_verdicts(text: str, sample: Sample) -> tuple[bool, ...] | None:
     """For each step whether the response calls it wrong; None unless every step has a verdict. The last word counts."""
     count = len(sample.meta["steps"])
-    said = {int(number): word.lower() not in _FINE for number, word in _VERDICT.findall(text)}
+    said = {int(number): word.lower() not in _FINE for number, word in VERDICT.findall(text)}
     return tuple(said[i] for i in range(1, count + 1)) if all(i in said for i in range(1, count + 1)) else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from mmevolve.config.nearest import hint
 from mmevolve.controls import flips, option_order, pictures
@@ -32,12 +32,14 @@ class Control:
         says: what it shows, in a line.
         make: samples to variants.
         readings: readings of the judged groups of originals and variants, by name.
+        changes: which pictures stand beside the question, what is in them, or the order of the options.
     """
 
     name: str
     says: str
     make: Make
     readings: dict[str, Read]
+    changes: Literal["pictures", "pixels", "options"] = "pictures"
 
     def __call__(self, samples: Sequence[Sample]) -> list[Sample]:
         """The variants.
@@ -95,16 +97,36 @@ def every(seed: int = 0) -> tuple[Control, ...]:
     steady: dict[str, Read] = {"accuracy": _gap, "flips": _flips, "consistency": _consistency}
     return (
         Control("blind", "right without any image", pictures.no_image, gap),
-        Control("grey", "right with an even grey image", pictures.grey, gap),
+        Control("grey", "right with an even grey image", pictures.grey, gap, "pixels"),
         Control("swapped", "right with another sample's image", partial(pictures.swapped, seed=seed), gap),
-        Control("permuted", "right with the image's patches out of place", partial(pictures.permuted, seed=seed), gap),
         Control(
-            "circular", "right in every rotation of the options", option_order.circular, {"all": _circular} | order
+            "permuted",
+            "right with the image's patches out of place",
+            partial(pictures.permuted, seed=seed),
+            gap,
+            "pixels",
         ),
-        Control("adjacent", "answers kept when neighbouring options change places", option_order.adjacent, order),
-        Control("reverse", "answers kept when the options are reversed", option_order.reverse, order),
-        Control("shuffled", "answers kept in a seeded order", partial(option_order.shuffled, seed=seed), order),
-        Control("augmented", "answers kept when the image changes harmlessly", partial(augmented, seed=seed), steady),
+        Control(
+            "circular",
+            "right in every rotation of the options",
+            option_order.circular,
+            {"all": _circular} | order,
+            "options",
+        ),
+        Control(
+            "adjacent", "answers kept when neighbouring options change places", option_order.adjacent, order, "options"
+        ),
+        Control("reverse", "answers kept when the options are reversed", option_order.reverse, order, "options"),
+        Control(
+            "shuffled", "answers kept in a seeded order", partial(option_order.shuffled, seed=seed), order, "options"
+        ),
+        Control(
+            "augmented",
+            "answers kept when the image changes harmlessly",
+            partial(augmented, seed=seed),
+            steady,
+            "pixels",
+        ),
     )
 
 
