@@ -18,6 +18,7 @@ from mmevolve.types import Critique, Group, Sample, Step, Trajectory
 
 CRITIC = "answer"
 LOW, HIGH = "_low", "_high"
+COUNTS = ("n", "left_out")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Reading:
         low: lower end of its 95 % interval; None without one, or where every resample gives the same.
         high: upper end.
         resampled: whether it is a mean that an interval was drawn for.
+        count: whether it counts something.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Reading:
     low: float | None
     high: float | None
     resampled: bool
+    count: bool = False
 
 
 def named(names: str | None, seed: int) -> tuple[tuple[Control, ...], list[str]]:
@@ -129,7 +132,8 @@ def readings(done: Controlled) -> list[Reading]:
         low, high = done.numbers.get(name + LOW), done.numbers.get(name + HIGH)
         told = low is not None and high is not None and math.isfinite(low) and math.isfinite(high) and high > low
         ends = (low, high) if told else (None, None)
-        found.append(Reading(name.removeprefix(prefix), value, *ends, resampled=low is not None))
+        count = name.rpartition("/")[2] in COUNTS
+        found.append(Reading(name.removeprefix(prefix), value, *ends, resampled=low is not None, count=count))
     return found
 
 
@@ -146,7 +150,9 @@ def control_lines(done: Controlled) -> list[str]:
     others: dict[str, list[str]] = {}
     for r in (r for r in found if not r.resampled):
         reading, _, figure = r.name.partition("/")
-        others.setdefault(reading, []).append(f"{figure.replace('_', ' ')} {_number(r.value)}")
+        others.setdefault(reading, []).append(
+            f"{figure.replace('_', ' ')} {f'{r.value:,.0f}' if r.count else f'{r.value:.3f}'}"
+        )
     out += [f"    {reading}: {', '.join(said)}" for reading, said in others.items()]
     return [*out, *(f"    {said}" for said in verdict(done))]
 
@@ -169,7 +175,3 @@ def control_scores(done: Controlled, loaded: Loaded, author: str) -> dict[str, A
         "says": done.control.says, "responses": len(done.scored),
         "numbers": {name: value if math.isfinite(value) else None for name, value in done.numbers.items()},
     }  # fmt: skip
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) and abs(value) >= 1 else f"{value:.3f}"

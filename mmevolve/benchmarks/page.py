@@ -73,7 +73,7 @@ def _card(done: Done) -> Card:
         controls=tuple(
             (
                 control_lines(c)[0].strip(),
-                tuple(Measure(r.name, r.value, r.low, r.high) for r in readings(c)),
+                tuple(Measure(r.name, r.value, r.low, r.high, count=r.count) for r in readings(c)),
                 " ".join(verdict(c)),
             )
             for c in done.controls

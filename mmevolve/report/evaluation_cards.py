@@ -23,6 +23,7 @@ class Measure:
         bounds: the number were all unread responses wrong, and were they right; None where that is not said.
         n: rows it rests on; 0 where that is not said.
         clusters: how many of them are independent.
+        count: whether it counts something.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Measure:
     bounds: tuple[float, float] | None = None
     n: int = 0
     clusters: int = 0
+    count: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,17 +88,22 @@ def measures(found: Sequence[Measure]) -> str:
     heads += ["n", "clusters"] if counts else []
     rows = []
     for m in found:
-        row = [esc(m.name), _number(m.value), _range(m), "none" if m.low is None else f"{m.low:.3f} to {m.high:.3f}"]
+        row = [
+            esc(m.name),
+            _number(m.value, count=m.count),
+            _range(m),
+            "none" if m.low is None else f"{m.low:.3f} to {m.high:.3f}",
+        ]
         row += [_bounds(m.bounds)] if bounds else []
         row += [f"{m.n:,}", f"{m.clusters:,}"] if counts else []
         rows.append(row)
     return table(heads, rows)
 
 
-def _number(value: float) -> str:
+def _number(value: float, *, count: bool = False) -> str:
     if not math.isfinite(value):
         return "not defined"
-    return f"{value:,.0f}" if abs(value) > 1 and value == int(value) else f"{value:.3f}"
+    return f"{value:,.0f}" if count else f"{value:.3f}"
 
 
 def _ends(m: Measure) -> str:
@@ -109,6 +116,8 @@ def _bounds(bounds: tuple[float, float] | None) -> str:
 
 def _range(m: Measure) -> str:
     """The value as a mark and its interval as a band, where both lie between 0 and 1."""
+    if m.count:
+        return ""
     low, high = (m.value if end is None else end for end in (m.low, m.high))
     if not all(math.isfinite(v) and 0 <= v <= 1 for v in (m.value, low, high)):
         return ""

@@ -79,6 +79,8 @@ def test_circular_counts_questions_with_options_and_leaves_the_others_out(loaded
     assert (numbers["circular/all/plain"], numbers["circular/all/circular"]) == (0.5, 0.0)
     assert numbers["circular/all/average"] == 0.5 and numbers["circular/all/left_out"] == 2.0
     assert numbers["circular/flips/rate"] == 1.0
+    said = control_lines(compared(circular, loaded, scored, variants))
+    assert "    all: left out 2" in said and any(line.endswith(", n 4, left out 2") for line in said)
     assert numbers["circular/position/chosen/A"] == 1.0
 
 

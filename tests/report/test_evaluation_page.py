@@ -41,11 +41,12 @@ def card(**words):
 
 
 def test_figures_stand_with_intervals_bounds_and_controls():
-    gap = (Measure("accuracy/gain", -0.1, -0.2, 0.1), Measure("accuracy/constant", 0.3, None, None))
+    gap = (Measure("accuracy/gain", -0.1, -0.2, 0.1), Measure("flips/left_out", 1.0, None, None, count=True))
     text = page([(card(controls=(("control blind", gap, "not shown to help"),), notes=("a note",)), [question()])])
     parsed(text)
     for said in ("0.250 to 0.750", "0.500 to 0.600", "not defined", "-0.200 to 0.100", "not shown to help", "a note"):
         assert said in text
+    assert "<td>flips/left_out</td><td>1</td><td></td><td>none</td>" in text
     assert "left:25.0%;width:50.0%" in text  # the interval as a band
 
 
