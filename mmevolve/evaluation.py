@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from mmevolve import verbs
 from mmevolve.benchmarks.ask import asking
@@ -107,31 +108,40 @@ def refuse_overlap(train: Sequence[Sample], held_out: Sequence[HeldOut]) -> None
     """Stop before any work when a held-out question is also trained on: the same id, or the same words and pictures.
 
     Pictures are the same when their encoded bytes are, given as bytes or as a path. Nothing is decoded, and only those
-    are read whose question both sets ask; re-encoded pictures and near questions are for `mmevolve eval --overlap`.
+    are read that have the same question and size in both sets; re-encoded pictures and near questions are for
+    `mmevolve eval --overlap`.
 
     Raises:
         ValueError: naming the first such sample and how many there are.
     """
     ids = {s.id for s in train}
-    content = cache(_content)  # one picture may go with many questions
+    size, content = cache(_size), cache(_content)  # one picture may go with many questions
 
-    def contents(sample: Sample) -> tuple[str, ...]:
-        return tuple(content(ref) for ref in sample.images)
+    def alike(sample: Sample) -> tuple[object, ...]:
+        return sample.question, *(size(ref) for ref in sample.images)
 
-    asked = {s.question for evaluation in held_out for s in evaluation.data}
-    trained = {(s.question, contents(s)) for s in train if s.question in asked}
-    questions = {question for question, _ in trained}
+    def same(sample: Sample) -> tuple[object, ...]:
+        return sample.question, *(content(ref) for ref in sample.images)
+
+    words = {s.question for evaluation in held_out for s in evaluation.data}
+    wanted = {alike(s) for evaluation in held_out for s in evaluation.data}
+    near = [s for s in train if s.question in words and alike(s) in wanted]
+    sized, trained = {alike(s) for s in near}, {same(s) for s in near}
     for evaluation in held_out:
-        both = [
-            s.id
-            for s in evaluation.data
-            if s.id in ids or (s.question in questions and (s.question, contents(s)) in trained)
-        ]
+        both = [s.id for s in evaluation.data if s.id in ids or (alike(s) in sized and same(s) in trained)]
         if both:
             raise ValueError(
                 f"{len(both)} samples of the held-out set '{evaluation.name}' are also trained on, '{both[0]}' first: "
                 "hold out other samples"
             )
+
+
+def _size(ref: ImageRef) -> int | str:
+    """The length of an image in bytes; a file that is not there is known by its name."""
+    try:
+        return len(ref) if isinstance(ref, bytes) else Path(ref).stat().st_size
+    except (OSError, ValueError):
+        return str(ref)
 
 
 def _content(ref: ImageRef) -> str:

@@ -53,9 +53,10 @@ def test_the_same_picture_as_bytes_as_a_file_and_under_another_path_is_the_same(
     refuse_overlap(train, [held_out([Sample("x", "how many a ?", (b"of another picture",))])])
 
 
-def test_pictures_of_questions_that_only_one_set_asks_are_not_read(tmp_path, monkeypatch):
+def test_pictures_of_another_question_or_another_size_are_not_read(monkeypatch):
     monkeypatch.setattr("mmevolve.evaluation.image_digest", lambda ref: pytest.fail(f"{ref!r} was read"))
     refuse_overlap(samples("a", image=b"png"), [held_out(samples("b", image=b"png"))])
+    refuse_overlap(samples("a", image=b"png"), [held_out([Sample("x", "how many a ?", (b"longer",))])])
 
 
 def test_numbers_carry_the_evaluations_name_and_its_tables_are_kept(tmp_path):
