@@ -20,18 +20,19 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers.utils import ModelOutput
 
+from mmevolve.config.ranges import Range
 from mmevolve.console import current
 from mmevolve.models.pictures import Picture, Pictures, processor_digest, stack
 from mmevolve.models.score import plain, trunk
 
-LIMIT = 2 * 2**30
+LIMIT = 2 * 2**30  # bytes
 FOLDER_LIMIT = 64 * 2**30
 TRIED = 16  # features read from the folder before reading is judged against encoding
 NOT_VISION = ("text_config", "_name_or_path", "transformers_version", "architectures", "dtype")
@@ -62,7 +63,12 @@ class VisionFeatures:
     """
 
     def __init__(
-        self, *, limit: int = LIMIT, folder: str | None = None, folder_limit: int = FOLDER_LIMIT, batch: int = 1
+        self,
+        *,
+        limit: Annotated[int, Range(0)] = LIMIT,
+        folder: str | None = None,
+        folder_limit: Annotated[int, Range(0)] = FOLDER_LIMIT,
+        batch: Annotated[int, Range(1)] = 1,
     ):
         self.limit = limit
         self.folder = None if folder is None else Path(folder)
@@ -167,13 +173,14 @@ class Eye:
         self.pictures = pictures
         self.store = store
         self.off = self._obstacle()
+        self._weights = [] if self.off else eye_weights(model)
         self._mark: Any = None
         self._key = ""
         self._waiting: dict[str, Picture] = {}
 
     def look(self, pictures: Sequence[Picture]) -> dict[str, Any] | None:
         """`mm_encoder_outputs` for the images of a batch, in order; None where the model must be given pixels."""
-        keys = [self._key_of(picture) for picture in pictures] if self.ready() else []
+        keys = self._keys(pictures) if pictures and self.ready() else []
         if not keys:
             return None
         found = {key: self.store.get(key) for key in dict.fromkeys(keys)}
@@ -189,7 +196,7 @@ class Eye:
     def expect(self, pictures: Sequence[Picture]) -> None:
         """Pictures that will be looked at soon: their features are made, a pass of `batch` at a time."""
         if self.ready():
-            self._waiting.update({self._key_of(picture): picture for picture in pictures})
+            self._waiting.update(zip(self._keys(pictures), pictures, strict=True))
             if len(self._waiting) >= self.store.batch:
                 missing = {key: p for key, p in self._waiting.items() if self.store.get(key) is None}
                 self._waiting = {}
@@ -197,28 +204,25 @@ class Eye:
 
     def ready(self) -> bool:
         """Whether features can be used; says once why not."""
+        learned = next((name for name, p in self._weights if p.requires_grad), None)
+        if learned is not None and not self.off:
+            self.off = f"the eye is trained (weight '{learned}')"
         if self.off and self.store.limit:
             self.store.say(f"off, {self.off}")
         return not self.off and self.store.limit > 0
 
     def digest(self) -> str:
         """Of everything that decides features but the image: weights, their dtype, settings, image processor."""
-        mark = [(p._version, p.data_ptr(), p.dtype) for _, p in self._weights()]
+        mark = [(p._version, p.data_ptr(), p.dtype) for _, p in self._weights]
         if mark != self._mark:
             config = {k: v for k, v in plain(self.model).config.to_dict().items() if k not in NOT_VISION}
             digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
             digest.update(processor_digest(self.pictures.inner).encode())
-            for name, weight in self._weights():
+            for name, weight in self._weights:
                 digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
                 digest.update(weight.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
             self._mark, self._key = mark, digest.hexdigest()
         return self._key
-
-    def _weights(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
-        """All that is not the language model: tower, projector, line breaks between rows of an image."""
-        inner = trunk(self.model)
-        language = {id(p) for p in inner.get_decoder().parameters()}
-        return ((n, p) for n, p in inner.named_parameters() if id(p) not in language)
 
     def _obstacle(self) -> str:
         whole = plain(self.model)
@@ -227,11 +231,11 @@ class Eye:
             return f"{type(whole).__name__} has no pass of its own for images"
         if "mm_encoder_outputs" not in inspect.signature(inner.forward).parameters:
             return f"{type(whole).__name__} takes no features in the place of pixels"
-        learned = next((name for name, p in self._weights() if p.requires_grad), None)
-        return "" if learned is None else f"the eye is trained (weight '{learned}')"
+        return ""
 
-    def _key_of(self, picture: Picture) -> str:
-        return hashlib.sha256(f"{self.digest()} {picture.key}".encode()).hexdigest()
+    def _keys(self, pictures: Sequence[Picture]) -> list[str]:
+        digest = self.digest()
+        return [hashlib.sha256(f"{digest} {picture.key}".encode()).hexdigest() for picture in pictures]
 
     def _encoded(self, missing: Mapping[str, Picture]) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
         """Features of each picture, kept as they come."""
@@ -266,6 +270,13 @@ class Eye:
             return []
         self.store.tower_forwards += sum(len(picture.refs) for picture in pictures)
         return features
+
+
+def eye_weights(model: Any) -> list[tuple[str, torch.nn.Parameter]]:
+    """All that is not the language model: tower, projector, line breaks between the rows of an image."""
+    inner = trunk(model)
+    language = {id(p) for p in inner.get_decoder().parameters()}
+    return [(n, p) for n, p in inner.named_parameters() if id(p) not in language]
 
 
 def _by_picture(out: Any, count: int, rows: Sequence[int]) -> list[dict[str, torch.Tensor]] | None:
