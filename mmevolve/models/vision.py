@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from transformers.utils import ModelOutput
 
@@ -139,15 +139,28 @@ class VisionFeatures:
         if file is None or (times >= TRIED and spent > saved) or not file.is_file():
             return None
         begin = time.perf_counter()
-        with safe_open(file, "pt") as opened:
-            found = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
-            saved += float((opened.metadata() or {})["seconds"])
+        try:
+            with safe_open(file, "pt") as opened:
+                found = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+                saved += float((opened.metadata() or {})["seconds"])
+        except (SafetensorError, KeyError) as error:
+            raise ValueError(f"{file} holds no vision features ({error}): remove it, it will be made again") from error
         self._reading = [times + 1, spent + time.perf_counter() - begin, saved]
         if times + 1 == TRIED and self._reading[1] > saved:
             self.say(f"reading from {self.folder} is slower than encoding, so it is not read any more")
         return found
 
     def _write(self, key: str, features: dict[str, torch.Tensor], seconds: float) -> None:
+        try:
+            self._put_aside(key, features, seconds)
+        except (OSError, SafetensorError) as error:
+            self.folder_limit = 0
+            self.say(f"cannot write to {self.folder} ({error}); nothing more is written to it")
+
+    def _put_aside(self, key: str, features: dict[str, torch.Tensor], seconds: float) -> None:
+        """Written aside and renamed: a kill leaves a file whole or absent."""
+        if not self.folder_limit:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._written is None:
             self._written = sum(f.stat().st_size for f in self.folder.glob("*.safetensors"))

@@ -249,6 +249,20 @@ def test_a_full_folder_is_not_written_to(tmp_path):
     assert store.get("c") is not None  # in memory
 
 
+def test_a_folder_that_cannot_be_written_to_is_said_once_and_costs_nothing_else(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    store = VisionFeatures(folder=str(tmp_path / "file"))
+    spoken = said_by(lambda: [store.put(name, features_of(4), 0.1) for name in "ab"])
+    assert spoken.count("cannot write to") == 1
+    assert store.get("a") is not None and store.get("b") is not None
+
+
+def test_a_file_that_is_no_features_is_named(tmp_path):
+    (tmp_path / "a.safetensors").write_text("broken")
+    with pytest.raises(ValueError, match=r"a\.safetensors holds no vision features .*: remove it"):
+        VisionFeatures(folder=str(tmp_path)).get("a")
+
+
 @pytest.mark.parametrize("family", ["tiny", "qwen3_vl", "internvl", "idefics3", "llava_onevision"])
 def test_several_images_of_one_pass_are_told_apart(family, model_root):
     alone, many = load(family, model_root / family), load(family, model_root / family, features=VisionFeatures(batch=4))
