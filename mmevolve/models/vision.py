@@ -187,6 +187,7 @@ class Eye:
         self.store = store
         self.off = self._obstacle()
         self._weights = [] if self.off else eye_weights(model)
+        self._watch()  # now: while an adapter is turned off, peft calls its weights frozen
         self._mark: Any = None
         self._key = ""
         self._waiting: dict[str, Picture] = {}
@@ -217,9 +218,7 @@ class Eye:
 
     def ready(self) -> bool:
         """Whether features can be used; says once why not."""
-        learned = next((name for name, p in self._weights if p.requires_grad), None)
-        if learned is not None and not self.off:
-            self.off = f"the eye is trained (weight '{learned}')"
+        self._watch()
         if self.off and self.store.limit:
             self.store.say(f"off, {self.off}")
         return not self.off and self.store.limit > 0
@@ -245,6 +244,12 @@ class Eye:
         if "mm_encoder_outputs" not in inspect.signature(inner.forward).parameters:
             return f"{type(whole).__name__} takes no features in the place of pixels"
         return ""
+
+    def _watch(self) -> None:
+        """Off for good once a weight of the eye is trained."""
+        learned = next((name for name, p in self._weights if p.requires_grad), None)
+        if learned is not None and not self.off:
+            self.off = f"the eye is trained (weight '{learned}')"
 
     def _keys(self, pictures: Sequence[Picture]) -> list[str]:
         digest = self.digest()

@@ -160,6 +160,13 @@ def test_a_trained_eye_is_given_pixels_and_says_so_once(settings, model_root):
     assert vlm.encoder.pictures.calls == distinct()
 
 
+def test_an_adapter_on_the_tower_is_given_pixels_while_it_is_turned_off_too(model_root):
+    vlm = load("llava", model_root / "llava", lora=peft.LoraConfig(**LORA, target_modules="all-linear"))
+    with vlm.model.disable_adapter():
+        vlm.logprobs(chats(), SAID)
+    assert vlm.features.tower_forwards == 0
+
+
 def test_an_adapter_of_the_language_model_alone_leaves_features_on(model_root):
     lora = peft.LoraConfig(**LORA, target_modules=r".*language_model.*\.(q_proj|v_proj)")
     torch.manual_seed(0)
