@@ -87,7 +87,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _score(options: argparse.Namespace) -> int:
-    return code(engine("mmevolve.launch", "score")(options.run, options.critic))
+    return code(engine("mmevolve.scoring", "score")(options.run, options.critic, allow=options.allow))
 
 
 def _ls(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from mmevolve import verbs
 from mmevolve.benchmarks.ask import asking
@@ -13,9 +14,10 @@ from mmevolve.benchmarks.load import NotHere, load_samples
 from mmevolve.benchmarks.score import Rules
 from mmevolve.benchmarks.spec import find, load_spec
 from mmevolve.config.errors import ConfigError
+from mmevolve.data.images import image_digest
 from mmevolve.protocols import VLM, Critic, Metric, Sampler
 from mmevolve.store import RunStore
-from mmevolve.types import Group, Sample
+from mmevolve.types import Group, ImageRef, Sample
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def preflight(*, path: object = None, data: object = None, limit: object = None)
     try:
         load_samples(load_spec(find(path)), data=data, limit=limit, opened=False)
     except ConfigError as error:
-        yield from map(str, error.problems)
+        yield from (p.what if p.place.file == "--benchmark" else str(p) for p in error.problems)
     except NotHere as error:
         yield str(error)
     except ValueError as error:
@@ -102,16 +104,39 @@ main = evaluate
 
 
 def refuse_overlap(train: Sequence[Sample], held_out: Sequence[HeldOut]) -> None:
-    """Stop before any work when a held-out question is also trained on.
+    """Stop before any work when a held-out question is also trained on: the same id, or the same words and pictures.
+
+    Pictures are the same when their encoded bytes are, given as bytes or as a path. Nothing is decoded, and only those
+    are read whose question both sets ask; re-encoded pictures and near questions are for `mmevolve eval --overlap`.
 
     Raises:
         ValueError: naming the first such sample and how many there are.
     """
-    trained = {(s.question, s.images) for s in train} | {s.id for s in train}
+    ids = {s.id for s in train}
+    content = cache(_content)  # one picture may go with many questions
+
+    def contents(sample: Sample) -> tuple[str, ...]:
+        return tuple(content(ref) for ref in sample.images)
+
+    asked = {s.question for evaluation in held_out for s in evaluation.data}
+    trained = {(s.question, contents(s)) for s in train if s.question in asked}
+    questions = {question for question, _ in trained}
     for evaluation in held_out:
-        both = [s.id for s in evaluation.data if s.id in trained or (s.question, s.images) in trained]
+        both = [
+            s.id
+            for s in evaluation.data
+            if s.id in ids or (s.question in questions and (s.question, contents(s)) in trained)
+        ]
         if both:
             raise ValueError(
                 f"{len(both)} samples of the held-out set '{evaluation.name}' are also trained on, '{both[0]}' first: "
                 "hold out other samples"
             )
+
+
+def _content(ref: ImageRef) -> str:
+    """The digest of an image's bytes; a file that cannot be read is known by its name."""
+    try:
+        return image_digest(ref)
+    except (OSError, ValueError):  # whoever opens the picture says what is wrong with it
+        return str(ref)

@@ -29,7 +29,7 @@ MOST: dict[str, dict[str, int]] = {
     "metrics": {"k": 2},
     "loops": {"rounds": 2},
     "training": {"steps": 1, "epochs": 1},
-    "evaluation": {"limit": QUESTIONS},
+    "evaluation": {"limit": QUESTIONS, "n": 2},
     "data": {"n": QUESTIONS, "descriptions": QUESTIONS},
     "models": {"eye_steps": 1},
 }
@@ -81,7 +81,11 @@ class _Shrink:
 
     def part(self, call: Keyed, target: Target, signature: Signature) -> Keyed:
         """One call of a part of the package."""
+        if target.attribute == "ServedVLM":  # no server is asked in a rehearsal
+            return _call(call, "models.TransformersVLM", name=self.model, dtype="float32", device="cpu")
         names = set(signature.names())
+        if target.room == "evaluation" and target.attribute == "benchmark":
+            call = self.benchmark(call, signature)
         if target.room == "data" and _gives_samples(target):
             return _questions(call, target)
         if target.room == "models" and {"name", "dtype", "device"} <= names:
@@ -104,6 +108,20 @@ class _Shrink:
             call = _put(call, "questions", _with(counts, **{str(e.key): 2 for e in counts.entries}))
         return call
 
+    def benchmark(self, call: Keyed, signature: Signature) -> Keyed:
+        """A few of a benchmark's questions, those of the embedded world where its data are not here; never the hub's.
+
+        Without these words `limit` and `max_tokens` mean all questions and the spec's own length.
+        """
+        limit = self.value(call, "limit", signature)
+        few = limit if isinstance(limit, int) and limit < QUESTIONS else QUESTIONS
+        call = _with(call, limit=few, max_tokens=MOST["samplers"]["max_tokens"])
+        path, data = (self.value(call, name, signature) for name in ("path", "data"))
+        world = _world()
+        if world is None or not isinstance(path, str) or _is_here(path, data if isinstance(data, str) else None):
+            return call
+        return _with(replace(call, entries=tuple(e for e in call.entries if e.key != "data")), path=str(world))
+
     def value(self, call: Keyed, name: str, signature: Signature) -> object:
         """What a setting is: as written, through `$name`s, or its default; None when that is no plain value."""
         node = call.get(name)
@@ -124,6 +142,25 @@ def _questions(call: Keyed, target: Target) -> Keyed:
         return _put(_with(call, n=QUESTIONS), "families", _families(call))
     seed = stable_seed(json.dumps(plain(call), sort_keys=True, default=str)) % 1_000_000
     return _put(_call(call, "data.shapes", n=QUESTIONS, seed=seed), "families", _families(call))
+
+
+def _is_here(path: str, data: str | None) -> bool:
+    """Whether a benchmark's data lie on this machine; a spec that cannot be read is left to say so itself."""
+    from mmevolve.benchmarks.load import HUB, here
+    from mmevolve.benchmarks.spec import find, load_spec
+    from mmevolve.config.errors import ConfigError
+
+    try:
+        return data != HUB and here(load_spec(find(path)), data)[0]
+    except ConfigError:
+        return True
+
+
+def _world() -> Path | None:
+    """The spec of the embedded world, which needs no data; None in an installation without specs."""
+    root = package_root()
+    spec = root.parent / "eval" / "benchmarks" / "shapes.yaml" if root is not None else None
+    return spec if spec is not None and spec.is_file() else None
 
 
 def _families(call: Keyed) -> Items:

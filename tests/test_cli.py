@@ -12,6 +12,11 @@ from mmevolve import cli
 from mmevolve.cli import main
 from mmevolve.commands.engine import NotThere, engine
 
+EVAL = {
+    "limit": 3, "data": None, "answers": None, "partial": False, "n": 1, "temperature": None, "max_tokens": None,
+    "seed": 0, "batch": 1, "dtype": "float32", "url": None, "server": "vllm", "base": None, "against": None,
+    "out": None, "log": None,
+}  # fmt: skip
 PARTS = """
 def run(*, size: int, name: str = "x"):
     '''Run something.'''
@@ -101,7 +106,7 @@ def test_a_command_that_is_none_ends_with_2(words, says, capsys):
         (["show", "runs/x", "--sample", "s1", "-n", "2"], ("mmevolve.browse.show", ("runs/x", "s1", 2), {})),
         (["report", "runs/x"], ("mmevolve.report.page.write", ("runs/x",), {})),
         (["eval", "parity", "--data", "d", "--json"], ("mmevolve.parity.main", ("d", True), {})),
-        (["eval", "m", "--benchmark", "b", "--limit", "3"], ("mmevolve.evaluation.main", ("m", "b", 3), {})),
+        (["eval", "m", "--benchmark", "b,c", "--limit", "3"], ("mmevolve.evaluation.main", ("m", "b,c"), EVAL)),
     ],
 )  # fmt: skip
 def test_verbs_are_handed_to_their_engines(words, called, monkeypatch):
@@ -141,11 +146,12 @@ def test_parts_are_listed_with_their_first_line(capsys):
     assert "data.shapes  " in capsys.readouterr().out
 
 
-def test_benchmarks_are_listed_by_name(folder, capsys):
+def test_a_broken_benchmark_is_listed_with_its_first_mistake(folder, capsys):
     (folder / "eval" / "benchmarks").mkdir(parents=True)
     (folder / "eval" / "benchmarks" / "b.yaml").write_text("# A benchmark.\nname: bench\n")
     assert main(["ls", "benchmarks"]) == 0
-    assert capsys.readouterr().out == "benchmarks:\n  bench  A benchmark.\n"
+    out = capsys.readouterr().out
+    assert out.startswith("benchmarks:\n  b  broken: eval/benchmarks/b.yaml:2:1: a benchmark needs 'title'")
 
 
 def test_help_names_every_verb(capsys):

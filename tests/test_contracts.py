@@ -9,12 +9,23 @@ import pytest
 
 from mmevolve.config.parts import parts
 from mmevolve.contracts import check_part, kind_of, main, samples
+from mmevolve.critics.alignment import Alignment
 from mmevolve.critics.answer import AnswerMatch
+from mmevolve.critics.answer_plus_step import AnswerPlusStep
+from mmevolve.critics.each_prefix import EachPrefix
+from mmevolve.critics.parm import PARM
+from mmevolve.critics.parm_labels import ClarityLabels, PotentialLabels
 from mmevolve.critics.rollout_value import RolloutValue
 from mmevolve.critics.step_reward import StepReward
+from mmevolve.critics.weighted_vote import PseudoAnswer, WeightedVote
+from mmevolve.critics.yes_no import YesNo
 from mmevolve.losses.inputs import LossInput, LossOutput
+from mmevolve.metrics.best_of_n import BestOfN
 from mmevolve.models.scripted import Scripted
 from mmevolve.protocols import VLM
+from mmevolve.samplers.independent import Independent
+from mmevolve.samplers.pruned_paths import PrunedPaths
+from mmevolve.samplers.reflect import Reflect
 from mmevolve.samplers.rollouts import Rollouts
 from mmevolve.text import split_steps, stable_seed
 from mmevolve.types import Critique, Demonstration, Group, Sample, Trajectory
@@ -28,12 +39,29 @@ class Rewards:
     def score_steps(self, chats, completions):
         return [tuple(stable_seed(s) % 5 / 4 for s in split_steps(text)) for text in completions]
 
+    def similarity(self, images, texts):
+        return [stable_seed(i, t) % 200 / 100 - 1 for i, t in zip(images, texts, strict=True)]
+
 
 def guess(said, seed, index):
     return f"answer : {(seed + index) % 3}"
 
 
+STEPS = StepReward(Rewards())
+YES = YesNo(Scripted(lambda said, seed, index: "yes" if stable_seed(said) % 2 else "no"), reads="text")
 READY = {
+    "critics.ClarityLabels": ClarityLabels(rule="claim"),
+    "critics.EachPrefix": EachPrefix(YES),
+    "critics.PARM": PARM(STEPS, STEPS, STEPS),
+    "critics.PotentialLabels": PotentialLabels(STEPS, StepReward(Rewards(), fold="mean"), clear=-1.0),
+    "critics.PseudoAnswer": PseudoAnswer(WeightedVote(STEPS), AnswerMatch()),
+    "critics.WeightedVote": WeightedVote(STEPS),
+    "critics.YesNo": YES,
+    "samplers.PrunedPaths": PrunedPaths(STEPS, STEPS, n=3),
+    "samplers.Reflect": Reflect(Independent(n=2), AnswerMatch()),
+    "critics.Alignment": Alignment(Rewards()),
+    "metrics.BestOfN": BestOfN(ks=(1, 2)),
+    "critics.AnswerPlusStep": AnswerPlusStep(StepReward(Rewards()), AnswerMatch()),
     "critics.RolloutValue": RolloutValue(Scripted(guess), Rollouts(k=2), AnswerMatch()),
     "critics.StepReward": StepReward(Rewards()),
 }

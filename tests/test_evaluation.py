@@ -43,6 +43,21 @@ def test_a_question_about_image_bytes_is_compared_too():
         refuse_overlap(samples("a", image=b"png"), [held_out([Sample("x", "how many a ?", (b"png",))])])
 
 
+def test_the_same_picture_as_bytes_as_a_file_and_under_another_path_is_the_same(tmp_path):
+    for name in ("one.png", "two.png"):
+        (tmp_path / name).write_bytes(b"the bytes of a picture")
+    train = samples("a", image=str(tmp_path / "one.png"))
+    for image in (b"the bytes of a picture", str(tmp_path / "two.png"), str(tmp_path / "." / "one.png")):
+        with pytest.raises(ValueError, match="1 samples of the held-out set 'held' are also trained on, 'x' first"):
+            refuse_overlap(train, [held_out([Sample("x", "how many a ?", (image,))])])
+    refuse_overlap(train, [held_out([Sample("x", "how many a ?", (b"of another picture",))])])
+
+
+def test_pictures_of_questions_that_only_one_set_asks_are_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmevolve.evaluation.image_digest", lambda ref: pytest.fail(f"{ref!r} was read"))
+    refuse_overlap(samples("a", image=b"png"), [held_out(samples("b", image=b"png"))])
+
+
 def test_numbers_carry_the_evaluations_name_and_its_tables_are_kept(tmp_path):
     policy = Scripted({"how many a ?": ["answer : 3"], "how many b ?": ["answer : 4"]})
     store = RunStore(str(tmp_path)).stage("loop")

@@ -17,13 +17,14 @@ LEVELS = (
     ("protocols", "text", "answers", "prompts", "config", "statistics", "console", "ranks", "keys", "torchvision_ops"),
     ("data", "samplers", "critics", "selectors", "losses", "schedules", "metrics"),
     ("models", "store", "training", "report", "controls"),
-    ("verbs",),
+    ("verbs", "benchmarks"),
     ("evaluation",),
     ("loops",),
     ("contracts", "finale", "summary", "browse", "rehearse", "results", "parity"),
     ("launch",),
-    ("commands",),
+    ("commands", "scoring"),
     ("cli",),
+    ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 PARTS = LEVELS[2]

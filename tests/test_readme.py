@@ -9,7 +9,7 @@ import pytest
 from mmevolve.cli import _VERBS, main
 from mmevolve.config import ConfigError
 from mmevolve.config.check import check
-from mmevolve.config.load import parse
+from mmevolve.config.read_yaml import parse
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]

@@ -110,6 +110,38 @@ def test_data_become_other_easy_questions_and_the_same_data_stay_the_same(shrunk
     assert plain["train_data"]["seed"] != plain["held_out"]["seed"]
 
 
+def test_a_benchmark_is_rehearsed_on_a_few_questions_the_worlds_where_its_data_are_not_here(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmevolve.rehearse._is_shipped", lambda: True)
+    monkeypatch.chdir(tmp_path)
+    held = (
+        "held:\n"
+        "  - {_target_: evaluation.benchmark, path: shapes}\n"
+        "  - {_target_: evaluation.benchmark, path: shapes, limit: 3, n: 8, temperature: 1.0}\n"
+        "  - {_target_: evaluation.benchmark, path: mmstar, data: elsewhere}\n"
+        "  - {_target_: evaluation.benchmark, path: mmmu, data: hub, limit: 500}\n"
+        "  - {_target_: evaluation.benchmark, path: shaps}\n"
+    )
+    file = tmp_path / "measured.yaml"
+    file.write_text(SHRUNK + held)
+    here, few, gone, hub, misspelt = rehearsal(load(file)).plain()["held"]
+    assert here == {"_target_": "evaluation.benchmark", "path": "shapes", "limit": 8, "max_tokens": 16}
+    assert (few["limit"], few["n"]) == (3, 2)
+    for call in (gone, hub):
+        assert Path(call["path"]) == ROOT / "eval" / "benchmarks" / "shapes.yaml"
+        assert call["limit"] == 8 and "data" not in call
+    assert misspelt["path"] == "shaps"  # left for the check to say
+
+
+def test_a_rehearsal_asks_no_server(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmevolve.rehearse._is_shipped", lambda: True)
+    file = tmp_path / "served.yaml"
+    served = 'models.ServedVLM, model: big, urls: ["http://localhost:8000/v1"]'
+    file.write_text(SHRUNK.replace("models.TransformersVLM, name: hub/model, dtype: bfloat16", served))
+    policy = rehearsal(load(file)).plain()["policy"]
+    assert (policy["_target_"], policy["name"]) == ("models.TransformersVLM", "mmevolve:tiny_vlm")
+    assert "urls" not in policy
+
+
 def test_every_node_of_a_rehearsal_keeps_a_place(shrunk):
     assert all(node.place.line > 0 for node in walk(shrunk.nodes))
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from mmevolve.answers import yes_no
 from mmevolve.answers.extract import extract
+from mmevolve.answers.options import letters
 
 _LETTER = re.compile(r"(?<![A-Za-z])([a-zA-Z])(?![A-Za-z])")
 
@@ -29,13 +30,14 @@ def parse_choice(response: str, choices: Sequence[str], *, several: bool = False
 
 
 def parse_own(response: str, choices: Sequence[str], *, several: bool = False) -> str | None:
-    """Our own reading in this benchmark's terms: `True`, `b`, or `a,c` where several may be named."""
+    """Our own reading in this benchmark's terms: `True`, `b`, or `a,c` where several may be named, or None."""
     if not several:
         letter = extract(response, choices=choices, strict=False)
         if letter is None or len(letter) != 1:
             verdict = yes_no.parse(response) if "True" in choices else None
             return None if verdict is None else "True" if verdict == "yes" else "False"
-        return choices[ord(letter) - ord("A")]
+        known = letters(choices)  # `answer : 6` is one character too, and names no option
+        return choices[known.index(letter)] if letter in known else None
     said = extract(response, strict=True) or response.strip().rpartition("\n")[2]
     named = sorted({m.lower() for m in _LETTER.findall(said)} & set(choices))
     return ",".join(named) or None

@@ -48,7 +48,9 @@ def figure_words(figure: Figure) -> str:
     """`0.510   95 % interval 0.420 to 0.600   bounds 0.510 to 0.530   n 100 (98 clusters)`."""
     ends = "no interval" if figure.low is None else f"95 % interval {figure.low:.3f} to {figure.high:.3f}"
     n = f"n {figure.n:,}" + (f" ({figure.clusters:,} clusters)" if figure.clusters != figure.n else "")
-    return f"{figure.value:.3f}   {ends}   bounds {figure.floor:.3f} to {figure.ceiling:.3f}   {n}"
+    value = f"{figure.value:.3f}" if math.isfinite(figure.value) else "not defined"
+    bounds = f"bounds {figure.floor:.3f} to {figure.ceiling:.3f}" if math.isfinite(figure.floor) else "no bounds"
+    return f"{value}   {ends}   {bounds}   {n}"
 
 
 def result_rows(scored: Sequence[Scored]) -> list[dict[str, Any]]:

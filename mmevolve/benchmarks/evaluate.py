@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,12 +14,14 @@ from typing import Any
 
 from mmevolve.benchmarks.ask import OneByOne, asking
 from mmevolve.benchmarks.card import lines, result_rows, scores, write_log, write_results
+from mmevolve.benchmarks.compare import comparison, read_outcomes
 from mmevolve.benchmarks.figures import Figure, figures
 from mmevolve.benchmarks.load import Loaded, load_samples
 from mmevolve.benchmarks.score import Scored, judge, response_of
 from mmevolve.benchmarks.spec import find, load_spec
 from mmevolve.benchmarks.stored import is_stored, score_stored
 from mmevolve.config.errors import ConfigError
+from mmevolve.config.targets import resolve
 from mmevolve.console import Console, shown_on
 from mmevolve.protocols import VLM
 from mmevolve.store import RunStore, StoreError
@@ -44,6 +47,7 @@ class Settings:
         out: results folder; by default `runs/eval/<model>`.
         log: also write lmms-eval's files into this folder.
         base: what the language model below the model scores without images, for leakage.
+        against: one benchmark's results folder of an earlier evaluation, compared question by question.
         url: base URLs of servers that serve the model, with commas between them.
         server: what serves it.
     """
@@ -61,6 +65,7 @@ class Settings:
     out: str | None = None
     log: str | None = None
     base: float | None = None
+    against: str | None = None
     url: str | None = None
     server: str = "vllm"
 
@@ -92,6 +97,8 @@ def evaluate(model: str, benchmark: str, **words: Any) -> int:
             ready.append((loaded, given, strangers))
         except (ConfigError, ValueError) as error:
             problems.append(str(error))
+    if settings.against is not None:
+        problems += _against_problems(settings.against, ready)
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return 2
@@ -104,8 +111,10 @@ def evaluate(model: str, benchmark: str, **words: Any) -> int:
             return 2
         try:
             done = list(_each(model, ready, out, settings))
-        except StoreError as error:
-            print(error, file=sys.stderr)
+        except (StoreError, ValueError, OSError) as error:  # servers that fail are among the last
+            print(
+                f"{error}\neverything finished is kept in {out}; the same command goes on from there", file=sys.stderr
+            )
             return 2
     if settings.log is not None:
         for path in write_log(Path(settings.log), done):
@@ -129,6 +138,8 @@ def _each(
         found = figures(loaded.spec, scored, base=settings.base)
         write_results(folder, result_rows(scored), scores(loaded, author, scored, found))
         print("\n".join(lines(loaded, author, scored, found)))
+        if settings.against is not None:
+            print(f"  {comparison(loaded.spec, read_outcomes(settings.against), scored)}")
         if strangers:
             print(f"  {strangers:,} stored answers are to questions that the data do not have: left out")
         print(f"  results: {folder}")
@@ -169,6 +180,17 @@ def _odd(settings: Settings) -> Iterator[str]:
         yield "--n above 1 with --temperature 0 gives the same response every time: leave one of them out"
 
 
+def _against_problems(path: str, ready: Sequence[tuple[Loaded, list[Scored] | None, int]]) -> Iterator[str]:
+    try:
+        before = read_outcomes(path)
+    except ValueError as error:
+        yield str(error)
+        return
+    for loaded, _, _ in ready:
+        if not any(name in loaded.known for name, _ in before):
+            yield f"--against '{path}': none of its responses is to a question of {loaded.spec.name}"
+
+
 def _model_problems(model: str) -> list[str]:
     """What a model's folder lacks, found without loading it."""
     import runpy
@@ -185,14 +207,16 @@ def _model(name: str, settings: Settings) -> VLM:
     """
     try:
         if settings.url is not None:
-            from mmevolve.models.served import ServedVLM
-
-            return ServedVLM(name, settings.url.split(","), server=settings.server)  # type: ignore[arg-type]
-        from mmevolve.models.vlm import TransformersVLM
-
-        return TransformersVLM(name, dtype=settings.dtype)  # type: ignore[arg-type]
+            return _part("models.ServedVLM")(name, settings.url.split(","), server=settings.server)
+        return _part("models.TransformersVLM")(name, dtype=settings.dtype)
     except (OSError, ValueError) as error:
         raise StoreError(f"the model '{name}' cannot be loaded: {str(error).splitlines()[0]}") from error
+
+
+def _part(text: str) -> Any:
+    """A part by the name that recipes give it: its room is imported only now."""
+    target = resolve(text)
+    return getattr(importlib.import_module(target.module), target.attribute)
 
 
 def _label(model: str, stored: str | None) -> str:

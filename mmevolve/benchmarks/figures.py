@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mmevolve.benchmarks.load import ITEM, VARIANT
+from mmevolve.benchmarks.rows import value_of
 from mmevolve.benchmarks.score import Scored, judge, response_of
 from mmevolve.benchmarks.spec import Benchmark
 from mmevolve.statistics import wilson
@@ -35,7 +36,7 @@ class Figure:
     Attributes:
         name: what was counted.
         value: the figure; NaN where nothing can be counted.
-        low: lower end of its 95 % interval; None where there is one cluster only.
+        low: lower end of its 95 % interval; None where there is one cluster only, or every resample gives the same.
         high: upper end.
         n: rows it rests on: responses, or groups of them.
         clusters: how many of them are independent.
@@ -102,7 +103,7 @@ def _figure(spec: Benchmark, name: str, scored: Sequence[Scored], base: float | 
 def _accuracy(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
     rows = [(cluster(spec, s.sample), [[verdict, 1.0] for verdict in _verdicts(s)]) for s in scored]
     made = _made(name, rows, lambda x: x[..., 0] / x[..., 1])
-    if made.value in (0.0, 1.0) and made.low is not None:  # every resample is the same: the bootstrap knows nothing
+    if made.value in (0.0, 1.0) and made.clusters > 1:  # every resample is the same: the bootstrap knows nothing
         ends = wilson(round(made.value * made.clusters), made.clusters)
         return Figure(name, made.value, ends.low, ends.high, made.n, made.clusters, made.floor, made.ceiling)
     return made
@@ -159,12 +160,13 @@ def _leakage(spec: Benchmark, name: str, scored: Sequence[Scored], base: float) 
 
 
 def _correction(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
-    """P(right after, wrong before) - P(wrong after, right before)."""
-    rows = [
-        (cluster(spec, s.sample), [[v - float(s.sample.meta["right_before"]), 1.0] for v in _verdicts(s)])
-        for s in scored
-    ]
-    return _made(name, rows, lambda x: x[..., 0] / x[..., 1])
+    """P(right after | wrong before) - P(wrong after | right before)."""
+    rows = []
+    for s in scored:
+        before = bool(s.sample.meta["right_before"])
+        sides = [[0.0, 0.0, 1.0 - v, 1.0] if before else [v, 1.0, 0.0, 0.0] for v in _verdicts(s)]
+        rows.append((cluster(spec, s.sample), sides))
+    return _made(name, rows, lambda x: _share(x[..., 0], x[..., 1]) - _share(x[..., 2], x[..., 3]))
 
 
 def _first_error(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
@@ -230,8 +232,11 @@ def _made(name: str, rows: Sequence[Row], of: Callable[[Sums], Sums]) -> Figure:
     sums = np.zeros((len(order), terms.shape[2]))
     np.add.at(sums, index, terms[:, 0])
     low, high = interval(sums, of) if len(order) > 1 else (None, None)
+    if low is None or high is None or not high > low:  # NaN too; resamples that are all alike say nothing
+        low = high = None
     # more positives may lower or raise a share of positives, so which side is the floor is only known now
-    return Figure(name, value, low, high, len(rows), len(order), min(value, *bounds), max(value, *bounds))
+    ends = [end for end in (value, *bounds) if np.isfinite(end)] or [np.nan]
+    return Figure(name, value, low, high, len(rows), len(order), min(ends), max(ends))
 
 
 def interval(sums: Sums, of: Callable[[Sums], Sums], *, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
@@ -265,33 +270,19 @@ def cluster(spec: Benchmark, sample: Sample) -> Hashable:
 
 
 def _label(name: str, sample: Sample) -> Hashable:
-    if name == "image" and sample.images:
-        return sample.images
+    if name == "image" and (sample.images or sample.meta.get("image")):
+        return sample.images or str(sample.meta["image"])  # of stored answers only the images' names are known
     if name in ("item", "image"):
         return str(sample.meta.get(ITEM, sample.id))
     return sample.answer if name == "answer" else str(value_of(sample, name))
 
 
-def value_of(sample: Sample, column: str) -> Any:
-    """A column of `meta`; `metadata.task` looks inside a mapping.
-
-    Raises:
-        ValueError: when there is no such column.
-    """
-    value: Any = sample.meta
-    for word in column.split("."):
-        if not isinstance(value, Mapping) or word not in value:
-            raise ValueError(f"sample '{sample.id}' has no column '{column}': its columns are {sorted(sample.meta)}")
-        value = value[word]
-    return value
-
-
 def chance(spec: Benchmark, scored: Sequence[Scored]) -> float | None:
-    """What guessing scores; the mean of 1 / number of options where the spec says `choices`."""
+    """What guessing scores on the rows that count; the mean of 1 / number of options where the spec says `choices`."""
     if spec.chance != "choices":
         return None if spec.chance is None else float(spec.chance)
-    shares = [1 / len(s.sample.choices) if s.sample.choices else 0.0 for s in scored]
-    return sum(shares) / len(shares)
+    main = [s.sample for s in scored if all(str(value_of(s.sample, c)) != str(v) for c, v in spec.apart.items())]
+    return sum(1 / len(sample.choices) if sample.choices else 0.0 for sample in main) / max(1, len(main))
 
 
 def shares(scored: Sequence[Scored]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,28 @@ def samples_of(
             wrong = [f"row {row.number} ('{sample.id}'): {complaint}"] if complaint else []
             samples.append(sample)
         problems += wrong
+    problems += _uncounted(spec, samples) if not problems else ()
     return samples, len(picked.rows), problems
+
+
+def _uncounted(spec: Benchmark, samples: Sequence[Sample]) -> Iterator[str]:
+    """Columns that figures need and rows lack."""
+    known = sorted({name for sample in samples for name in sample.meta})
+    for column, what in columns_needed(spec).items():
+        lacking = [sample.id for sample in samples if not _has(sample, column)]
+        if lacking:
+            some = f"{len(lacking)} rows, '{lacking[0]}' first, lack the"
+            many = "no row has the" if column not in known else some
+            near = hint(column, known) if column not in known else ""
+            yield f"{many} column '{column}', which {what} needs{near}"
+
+
+def _has(sample: Sample, column: str) -> bool:
+    try:
+        value_of(sample, column)
+    except ValueError:
+        return False
+    return True
 
 
 def _complaint(spec: Benchmark, sample: Sample) -> str | None:
@@ -197,3 +218,27 @@ def _best(cell: Any) -> str:
     if not isinstance(cell, list | tuple) or len(set(cell)) < 2 or any(not isinstance(rank, int) for rank in cell):
         raise ValueError(f"answer {show(cell)} ranks nothing: expected ranks such as [0, 1], the least is best")
     return chr(ord("A") + list(cell).index(min(cell)))
+
+
+def columns_needed(spec: Benchmark) -> dict[str, str]:
+    """Columns of `meta` that a spec counts by, and what for."""
+    named = {column: "by" for column in spec.by} | {column: "apart" for column in spec.apart}
+    for name in spec.figures:
+        if " of " in name:
+            named[name.partition(" of ")[2]] = f"the figure '{name}'"
+    parts = [part for part in spec.cluster.split(" and ") if part not in ("item", "image", "answer")]
+    return named | {column: "cluster" for column in parts}
+
+
+def value_of(sample: Sample, column: str) -> Any:
+    """A column of `meta`; `metadata.task` looks inside a mapping.
+
+    Raises:
+        ValueError: when there is no such column.
+    """
+    value: Any = sample.meta
+    for word in column.split("."):
+        if not isinstance(value, Mapping) or word not in value:
+            raise ValueError(f"sample '{sample.id}' has no column '{column}': its columns are {sorted(sample.meta)}")
+        value = value[word]
+    return value

@@ -54,7 +54,7 @@ def score_stored(path: str, loaded: Loaded, *, partial: bool = False) -> tuple[l
         ]
         problems += [f"question '{name}' has no stored answer" for name in missing]
     counts = {len(given[name]) for name in given if name in asked}
-    if len(counts) > 1:
+    if not problems and len(counts) > 1:
         problems.append(f"questions have between {min(counts)} and {max(counts)} responses: each needs the same number")
     if not problems and not counts:
         problems.append("none of its ids is a question of the benchmark's data")

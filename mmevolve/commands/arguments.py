@@ -53,9 +53,15 @@ def parser() -> argparse.ArgumentParser:
     report = verbs.add_parser("report", help="write the run's report as one HTML file")
     report.add_argument("run", metavar="RUN")
 
-    score = verbs.add_parser("score", help="judge the stored trajectories of a run again, by another critic")
-    score.add_argument("run", metavar="RUN")
-    score.add_argument("--critic", required=True, metavar="NAME", help="a critic of the run's recipe")
+    score = verbs.add_parser("score", help="judge the stored trajectories of a run again, and measure the critic")
+    score.add_argument("run", metavar="RUN", help="a run folder, such as runs/quickstart")
+    score.add_argument(
+        "--critic",
+        required=True,
+        metavar="NAME",
+        help="a critic of the run's recipe by its name, a part such as critics.Vote, or a call in YAML's braces",
+    )
+    _allow(score)
 
     verbs.add_parser("schema", help="print a JSON Schema of recipes, for editors")
 
@@ -85,6 +91,7 @@ def _eval_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     verb.add_argument("--url", metavar="URL", help="servers that serve MODEL, with commas between them")
     verb.add_argument("--server", default="vllm", metavar="KIND", help="vllm, sglang, transformers or openai (vllm)")
     verb.add_argument("--base", type=float, metavar="SCORE", help="the language model's own score, for leakage")
+    verb.add_argument("--against", metavar="FOLDER", help="an earlier evaluation's results, compared by question")
     verb.add_argument("--out", metavar="FOLDER", help="where results go (runs/eval/MODEL)")
     verb.add_argument("--log", metavar="FOLDER", help="also write samples and results in the form of lmms-eval")
     verb.add_argument("--json", action="store_true", help="for parity: print the result as JSON")

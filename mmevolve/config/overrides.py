@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmevolve.config.errors import ConfigError, Place
-from mmevolve.config.load import parse
 from mmevolve.config.nearest import hint
+from mmevolve.config.read_yaml import parse
 from mmevolve.config.tree import Entry, Items, Keyed, Node, reference, target_text
 
 

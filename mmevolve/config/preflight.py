@@ -7,6 +7,7 @@ import functools
 import importlib
 import runpy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mmevolve.config.errors import Place, Problem
@@ -18,6 +19,7 @@ from mmevolve.config.tree import Items, Keyed, Leaf, Node, plain, reference, set
 
 HEAVY = frozenset({"torch", "transformers", "lightning", "peft", "open_clip", "torchvision", "accelerate"})
 _MODELS = "mmevolve.models.preflight"
+DEEPEST = 20  # lists and mappings inside each other
 
 
 def preflight_problems(seen: Survey) -> Iterator[Problem]:
@@ -85,8 +87,21 @@ def _accepted(node: ast.stmt, given: dict[str, object], signature: Signature | N
 
 def _literals(node: Keyed, seen: Survey) -> dict[str, object]:
     """The settings that are plain values, or `$name`s of plain values: no calls anywhere inside."""
-    found = {str(entry.key): seen.follow(entry.value) for entry in settings(node)}
+    found = {str(entry.key): _followed(entry.value, seen) for entry in settings(node)}
     return {key: plain(value) for key, value in found.items() if value is not None and _is_literal(value)}
+
+
+def _followed(node: Node, seen: Survey, depth: int = 0) -> Node | None:
+    """A value with every `$name` in it replaced by what it stands for; None where one stands for nothing or itself."""
+    found = seen.follow(node) if depth < DEEPEST else None
+    if isinstance(found, Items):
+        items = [_followed(item, seen, depth + 1) for item in found.items]
+        return None if None in items else replace(found, items=tuple(items))
+    if isinstance(found, Keyed):
+        values = [_followed(entry.value, seen, depth + 1) for entry in found.entries]
+        entries = tuple(replace(e, value=v) for e, v in zip(found.entries, values, strict=True) if v is not None)
+        return None if None in values else replace(found, entries=entries)
+    return found
 
 
 def _is_literal(node: Node) -> bool:

@@ -112,7 +112,7 @@ def blind_gap(
 ) -> BlindGap:
     """What the picture adds: accuracy on the originals minus accuracy on variants whose picture says nothing.
 
-    Paper: Chen et al. 2024, arXiv:2403.20330, sec. 3.3 (MG, ML).
+    Paper: Chen et al. 2024, arXiv:2403.20330 (MG, ML).
 
     Args:
         originals: judged groups with the picture.

@@ -53,7 +53,7 @@ def perceptual_hash(image: Image.Image) -> int | None:
     The picture becomes 64 x 64 grey levels; of its two-dimensional DCT-II the 16 x 16 lowest frequencies are taken, and
     a bit is set where one is above their median, the constant left out of the median and its bit off.
 
-    Paper: Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", sec. 3.2.1.
+    Paper: Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions".
     Differs: 256 bits from 64 x 64 levels, not 64 bits from 32 x 32: with as many copies found, 64 bits take several
     times as many different diagrams on white paper for the same. No mean filter comes first; scaling down averages.
 

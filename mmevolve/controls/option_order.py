@@ -5,7 +5,7 @@ arXiv:2406.14703 (adjacent pairs, so that both options of a pair visit both of i
 
 `meta["control"]["order"]` says, for each place of the variant, which option of the original stands there. Left out are
 samples without two options, and those whose options cannot change place: they speak of each other (`all of the above`,
-`both A and C`), or are bare letters that the question explains.
+`both A and C`), are bare letters that the question explains, or stand in the question too.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ def stays(sample: Sample) -> str | None:
         return "it has an option twice"
     if all(c.strip().strip("().").upper() == x for c, x in zip(sample.choices, _letters(sample), strict=True)):
         return "its options are bare letters, which the question explains"
+    if sum(_lists(sample.question, x, c) for c, x in zip(sample.choices, _letters(sample), strict=True)) > 1:
+        return "its question lists the options itself, in the old order"
     spoken = next((c for c in sample.choices if _SPEAKS_OF_OTHERS.search(c)), None)
     return None if spoken is None else f"its option {spoken!r} speaks of other options"
 
@@ -109,6 +111,11 @@ def _movable(samples: Sequence[Sample]) -> list[Sample]:
         why = f": '{samples[0].id}', for one: {stays(samples[0])}" if samples else ""
         raise ValueError(f"none of {len(samples)} samples has options that can change place{why}")
     return found
+
+
+def _lists(question: str, letter: str, choice: str) -> bool:
+    """Whether a question has an option under its letter: `(B) dog`, `B. dog`, `B: dog`."""
+    return re.search(rf"(?<!\w){letter}[).:]\s{{0,4}}{re.escape(choice.strip())}", question, re.IGNORECASE) is not None
 
 
 def _letters(sample: Sample) -> str:

@@ -82,7 +82,8 @@ def swapped(samples: Sequence[Sample], *, seed: int = 0) -> list[Sample]:
 def permuted(samples: Sequence[Sample], *, grid: int = 4, seed: int = 0) -> list[Sample]:
     """Each image cut into `grid` x `grid` equal patches that all change place; samples without images are left out.
 
-    The last rows and columns that no patch covers stay; an image smaller than the grid has one-pixel patches.
+    The last rows and columns that no patch covers stay; an image smaller than the grid has one-pixel patches. What is
+    asked must hang on where things are: a count of things that each lie in one patch survives this control.
 
     Raises:
         ValueError: when no sample has an image, the grid is below 2, or an image is a single pixel.

@@ -56,6 +56,7 @@ def check_batch(x: LossInput, loss: str, needs: tuple[str, ...] = (), *, pairs: 
 HINTS = {
     "ref_logps": ": score the rows under the reference before training",
     "p_win": ": the rows must carry the probability that chosen beats rejected",
+    "margin": ": the rows must carry the reward model's score difference",
     "labels": ": it trains on Labelled rows",
     "log_sum_sq": ": WPO's weights read the policy's whole distribution at each token",
     "kl_logps": ": completions of other rows, scored under policy and reference",

@@ -10,7 +10,7 @@ import torch
 from mmevolve.config.ranges import Range
 from mmevolve.losses.checks import check_setting, mean_of, row
 from mmevolve.losses.chosen_sft import chosen_nll
-from mmevolve.losses.divergences import Divergence
+from mmevolve.losses.divergences import DIVERGENCES, Divergence
 from mmevolve.losses.dpo_terms import LOSSES, SORTED, WITH_DIVERGENCE, WITH_SMOOTHING, LossType, Terms
 from mmevolve.losses.inputs import LossInput, LossOutput
 from mmevolve.losses.numbers import bounded_exp
@@ -57,6 +57,9 @@ class DPO:
         kind, e = self.loss_type, self.label_smoothing
         if kind not in LOSSES:
             raise ValueError(f"DPO: loss_type is '{kind}', expected one of {', '.join(LOSSES)}")
+        if self.f_divergence_type not in DIVERGENCES:
+            known = ", ".join(DIVERGENCES)
+            raise ValueError(f"DPO: f_divergence_type is '{self.f_divergence_type}', expected one of {known}")
         check_setting("DPO", "beta", self.beta, above=0)
         check_setting("DPO", "discopop_tau", self.discopop_tau, above=0)
         if self.ld_alpha is not None:
@@ -69,7 +72,7 @@ class DPO:
             check_setting(f"DPO {kind}", "label_smoothing", e, low=0, high=1)
         elif e != 0.0:
             names = ", ".join(WITH_SMOOTHING)
-            raise ValueError(f"DPO {kind} has no label smoothing, got {e}: it is for {names}; for cDPO see CPO")
+            raise ValueError(f"DPO {kind} has no label smoothing, got {e}: it is for {names}")
         if self.f_divergence_type != "reverse_kl" and kind not in WITH_DIVERGENCE:
             names = ", ".join(WITH_DIVERGENCE)
             raise ValueError(f"DPO {kind} takes no f-divergence, got {self.f_divergence_type}: those are for {names}")

@@ -162,10 +162,12 @@ def apo_down(t: Terms) -> torch.Tensor:
 def discopop(t: Terms) -> torch.Tensor:
     """(1 - m)(-log sigma(z)) + m exp(-z), z = bD, m = sigma(z / tau). Lu et al. 2024, arXiv:2406.08414, Eq. 5.
 
-    The second product is one exponential, exp(log m - z): at z far below 0 it is 0, not 0 times infinity.
+    Far below 0 the second product is taken as one exponential, exp(log m - z): it is 0 there, not 0 times infinity.
     """
-    m = torch.sigmoid(t.z / t.tau)
-    return (1 - m) * -F.logsigmoid(t.z) + torch.exp(F.logsigmoid(t.z / t.tau) - t.z)
+    m, near = torch.sigmoid(t.z / t.tau), t.z > -40
+    product = m * torch.exp(-torch.where(near, t.z, torch.zeros_like(t.z)))
+    far = torch.exp(F.logsigmoid(t.z / t.tau) - t.z)
+    return (1 - m) * -F.logsigmoid(t.z) + torch.where(near, product, far)
 
 
 def sft(t: Terms) -> torch.Tensor:

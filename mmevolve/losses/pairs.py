@@ -57,31 +57,30 @@ def pairs_of(
         ValueError: as `check_batch` does.
     """
     check_batch(x, loss, (*(("ref_logps",) if reference else ()), *needs), pairs=True)
-    share = token_share(x.mask, ld_alpha)
-    chosen, rejected = summed(x.logps, share).chunk(2)
+    chosen, rejected = desensitised(x.logps, x.mask, ld_alpha).chunk(2)
     if reference and x.ref_logps is not None:
-        ref_chosen, ref_rejected = summed(x.ref_logps.detach(), share).chunk(2)
+        ref_chosen, ref_rejected = desensitised(x.ref_logps.detach(), x.mask, ld_alpha).chunk(2)
     else:
         ref_chosen, ref_rejected = torch.zeros_like(chosen), torch.zeros_like(rejected)
     return Pairs(chosen, rejected, ref_chosen, ref_rejected, *x.mask.sum(1).chunk(2))
 
 
-def summed(values: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+def summed(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """(B,) sum of what counts; what does not may hold anything, NaN included."""
-    return torch.where(share > 0, values * share, torch.zeros_like(values)).sum(1)
+    return torch.where(mask > 0, values * mask, torch.zeros_like(values)).sum(1)
 
 
-def token_share(mask: torch.Tensor, ld_alpha: float | None) -> torch.Tensor:
-    """(B, T) how much each token counts: 1 up to the length that both sides of a pair reach, `ld_alpha` past it.
+def desensitised(values: torch.Tensor, mask: torch.Tensor, ld_alpha: float | None) -> torch.Tensor:
+    """(B,) sums over tokens; those past the length that both sides of a pair reach count `ld_alpha`, None for 1.
 
     Paper: Liu et al. 2024, "Length Desensitization in DPO" (LD-DPO), arXiv:2409.06411: probabilities past the shorter
     length are raised to the power alpha, under policy and reference alike.
     """
     if ld_alpha is None:
-        return mask
+        return summed(values, mask)
     chosen, rejected = mask.sum(1).chunk(2)
-    shared = torch.minimum(chosen, rejected).repeat(2)[:, None]
-    return torch.where(mask.cumsum(1) <= shared, mask, mask * ld_alpha)
+    shared = mask.cumsum(1) <= torch.minimum(chosen, rejected).repeat(2)[:, None]
+    return summed(values, mask * shared) + ld_alpha * summed(values, mask * ~shared)
 
 
 def pair_metrics(pairs: Pairs, beta: float | torch.Tensor, loss: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -49,8 +49,8 @@ class BestOfN:
         return numbers
 
     def _row(self, group: Group) -> tuple[list[float | None], list[bool], list[int | None]]:
-        n, most = len(group.trajectories), max(self.ks)
-        if n < most or min(self.ks) < 1:
+        n, least, most = len(group.trajectories), min(self.ks, default=0), max(self.ks, default=0)
+        if n < most or least < 1:
             raise ValueError(f"best-of-N with ks={self.ks} on {n} attempts (sample '{group.sample.id}'): 1 to {n} fit")
         right = [s is not None and s > 0 for s in group.scores(self.critic)]
         answers = [t.answer for t in group.trajectories]

@@ -16,8 +16,11 @@ from mmevolve.types import Group
 class Calibration:
     """Expected calibration error and Brier score of a critic, over its answers or its steps.
 
+    `overrating_...` is the mean score minus the share that is true. What it grows by from round to round, while the
+    critic's scores are trained on, is the Goodhart gap: the judge is pleased more than the truth is served.
+
     Paper: Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv:1706.04599, Eq. 3 (ECE); Brier 1950,
-    "Verification of forecasts expressed in terms of probability".
+    "Verification of forecasts expressed in terms of probability"; Liang et al. 2025, arXiv:2501.08617 (RLHS, the gap).
     Differs: the Brier score is the mean square for one of two outcomes, half of Brier's sum over both.
 
     Attributes:
@@ -45,7 +48,11 @@ class Calibration:
         if odd is not None:
             raise ValueError(f"critic '{self.rank_by}' scores {odd}: calibration is of probabilities, in [0, 1]")
         name = f"{self.rank_by}_{self.over}"
-        return {f"ece_{name}": expected_calibration_error(pairs, self.bins), f"brier_{name}": brier(pairs)}
+        return {
+            f"ece_{name}": expected_calibration_error(pairs, self.bins),
+            f"brier_{name}": brier(pairs),
+            f"overrating_{name}": mean([p - true for p, true in pairs]),
+        }
 
 
 def expected_calibration_error(pairs: Sequence[tuple[float, bool]], bins: int = 15) -> float:

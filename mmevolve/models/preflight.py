@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,6 +17,9 @@ _UNSAFE = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 def preflight(target: str, **settings: object) -> Iterator[str]:
     """What is wrong with the settings of a model part, one sentence each; `target` is the part's name."""
+    if target == "ServedVLM":
+        # Run by itself, as this file is: the room's own __init__ loads torch.
+        yield from runpy.run_path(str(Path(__file__).with_name("served_preflight.py")))["preflight"](**settings)
     name = settings.get("name")
     if isinstance(name, str):
         yield from model_folder_problems(name)

@@ -173,8 +173,12 @@ class StepRewardModel:
         """For each completion, the probability that each step is good, in [0, 1]; empty for an empty completion."""
         rows, ends = self.rows(chats, completions)
         looks = self.looks(chats, completions)
-        scores: list[tuple[float, ...]] = [()] * len(rows)
-        filled = [i for i, at in enumerate(ends) if at]
+        same = [(id(row.prompt), row.completion) for row in rows]
+        first: dict[Any, int] = {}
+        for i, key in enumerate(same):  # attempts often say the same, which is read once
+            first.setdefault(key, i)
+        filled = [i for i in first.values() if ends[i]]
+        found: dict[Any, tuple[float, ...]] = {}
         for batch in shared_batches([rows[i] for i in filled], SCORE_TOKENS):
             picked = [filled[b] for b in batch]
             mine = [rows[i] for i in picked]
@@ -182,8 +186,8 @@ class StepRewardModel:
             logits = self._read(states, mine, [0] * len(mine), [ends[i] for i in picked], [looks[i] for i in picked])
             out = logits.sigmoid()
             for k, i in enumerate(picked):
-                scores[i] = tuple(round(x, 5) for x in out[k, : len(ends[i])].tolist())
-        return scores
+                found[same[i]] = tuple(round(x, 5) for x in out[k, : len(ends[i])].tolist())
+        return [found.get(key, ()) for key in same]
 
     def named_weights(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         yield from self.trunk.named_weights()

@@ -48,7 +48,9 @@ class Dialect:
         """The request's fields for one way of drawing."""
         fields = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, **self.always}
         if self.nested:
+            # What it leaves out, generate() takes from the model's own config: the end token, and any penalty.
             config = {"do_sample": temperature > 0, "top_k": top_k, "max_new_tokens": max_tokens}
+            config |= {"repetition_penalty": 1.0, **({"min_p": 0.0} if temperature > 0 else {})}
             return {**fields, "generation_config": json.dumps(config)}
         return fields if self.all_tokens is None else {**fields, "top_k": top_k or self.all_tokens}
 

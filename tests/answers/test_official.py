@@ -269,6 +269,14 @@ def test_visonlyqa_takes_the_only_option_found():
     assert visonlyqa.parse_own("The statement is **False**.", ["True", "False"]) == "False"
 
 
+@pytest.mark.parametrize("said", ["6", "9", "z", "@", "é"])
+def test_visonlyqa_reads_no_option_where_one_character_is_stated_that_names_none(said):
+    assert visonlyqa.parse_own(f"answer : {said}", "abcde") is None
+    many = "abcdefghijklmnopqrst"  # from the end, the place of `6` would be one of these
+    assert visonlyqa.parse_own(f"answer : {said}", many) is None
+    assert visonlyqa.parse_own("answer : t", many) == "t"
+
+
 def test_chartqa_relaxed_accuracy_on_the_eight_published_cases():
     said = ["abc", "abc", "Abc", "100%", "100%", "100%", "100%", "Don't"]
     targets = ["abc", "Abc", "abc", "96%", "94%", "0.96", "0.94", "Won't"]

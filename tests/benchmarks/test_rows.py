@@ -52,7 +52,7 @@ def test_a_folder_with_every_kind_of_fault_says_them_all_at_once(here):
         "row 5: answer 'E' is no letter of the 2 options",
         "row 6: image 'data/four/cut.png': ",
         "row 7: image is empty",
-        "row 8: choices is 'cat', expected a list such as [\"yes\", \"no\"]",
+        'row 8: choices is \'cat\', expected a list such as ["yes", "no"]',
         "row 9: answer is empty (allowed with unlabelled: keep, or drop)",
         "row 10: question is empty",
     ]
@@ -127,6 +127,13 @@ def test_rows_without_an_image_are_kept_or_dropped_where_the_spec_says_so(here):
     assert [s.id for s in load_samples(spec(without_image="drop")).samples] == ["q2"]
 
 
+def test_columns_that_figures_need_must_be_there_before_anything_is_asked(here):
+    rows(here, [{name: cell for name, cell in row.items() if name != "kind"} for row in ROWS])
+    assert faults(spec())[0].startswith("no row has the column 'kind', which by needs")
+    rows(here, [ROWS[0], {name: cell for name, cell in ROWS[1].items() if name != "kind"}])
+    assert faults(spec()) == ["1 rows, 'q2' first, lack the column 'kind', which by needs"]
+
+
 def test_less_than_the_whole_is_called_a_subset(here):
     assert load_samples(spec()).label == "Four Questions"
     limited = load_samples(spec(), limit=2)
@@ -138,7 +145,9 @@ def test_less_than_the_whole_is_called_a_subset(here):
 
 
 def test_data_that_are_nowhere_are_said_to_be_needed(here):
-    with pytest.raises(NotHere, match=r"four: needs four/test\.jsonl with its images below --data FOLDER; nothing more"):
+    with pytest.raises(
+        NotHere, match=r"four: needs four/test\.jsonl with its images below --data FOLDER; nothing more"
+    ):
         load_samples(spec(), data="elsewhere")
     with pytest.raises(NotHere, match="its spec names no data set on the hub"):
         load_samples(spec(), data="hub")

@@ -4,7 +4,7 @@ import pytest
 
 from mmevolve.config.accept import Surroundings, describe, mismatches
 from mmevolve.config.annotations import parse_annotation
-from mmevolve.config.load import parse
+from mmevolve.config.read_yaml import parse
 
 NOWHERE = Surroundings(lambda name: None, lambda node: None, lambda node: None)
 

@@ -75,6 +75,12 @@ def test_options_that_cannot_move_are_left_out(choices):
         reverse([fixed])
 
 
+def test_a_question_that_lists_its_options_keeps_their_order():
+    listed = Sample("q", "Which is it?\n(A) cat\n(B) dog", (), "A", ("cat", "dog"))
+    assert stays(listed) == "its question lists the options itself, in the old order"
+    assert stays(Sample("q", "Is it B. dog food or a cat?", (), "A", ("cat", "dog"))) is None
+
+
 @pytest.mark.parametrize("choices", [("cat", "none of these"), ("A cat", "a dog"), ("x", "y"), ("both", "neither")])
 def test_options_that_mean_the_same_anywhere_may_move(choices):
     assert stays(Sample("q", "?", (), "A", choices)) is None

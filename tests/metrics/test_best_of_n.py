@@ -102,6 +102,17 @@ def test_sixty_four_attempts_are_counted_without_enumeration():
     assert 0.625 < by_majority(answers, right, 9) < by_majority(answers, right, 31) < 1.0
 
 
+def test_all_attempts_may_be_drawn():
+    numbers = BestOfN(ks=(2,))([group(("1", 0.9, 0.0), ("2", 0.1, 1.0))])
+    assert numbers == {"best_of@2_prm": 0.0, "majority@2": 0.5, "oracle@2": 1.0}
+
+
+@pytest.mark.parametrize("ks", [(), (0, 1)])
+def test_curves_without_a_proper_k_are_refused(ks):
+    with pytest.raises(ValueError, match=r"on 1 attempts \(sample 's'\): 1 to 1 fit"):
+        BestOfN(ks=ks)([group(("1", 0.1, 1.0))])
+
+
 def test_too_few_attempts_are_refused():
     with pytest.raises(ValueError, match=r"best-of-N with ks=\(1, 4\) on 2 attempts \(sample 'few'\): 1 to 2 fit"):
         BestOfN(ks=(1, 4))([group(("1", 0.1, 1.0), ("1", 0.1, 1.0), sample="few")])

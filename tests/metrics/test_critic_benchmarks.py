@@ -158,7 +158,7 @@ def test_ece_is_that_of_torchmetrics(seed):
 
 def test_calibration_by_hand():
     """Two bins: {0.2 wrong, 0.4 right}: |1/2 - 0.3| = 0.2; {0.9 right, 0.7 right}: |1 - 0.8| = 0.2. ECE 0.2.
-    Brier: (0.04 + 0.36 + 0.01 + 0.09) / 4 = 0.125."""
+    Brier: (0.04 + 0.36 + 0.01 + 0.09) / 4 = 0.125. Mean score 0.55, share right 0.75."""
     critiques, trajectories = [], []
     for i, (p, right) in enumerate([(0.2, 0.0), (0.4, 1.0), (0.9, 1.0), (0.7, 1.0), (None, 1.0), (0.5, None)]):
         t = Trajectory(f"s/0/{i}", "s", "m", ())
@@ -166,13 +166,21 @@ def test_calibration_by_hand():
         critiques += [Critique(t.id, "prm", p), Critique(t.id, "answer", right)]
     group = Group(Sample("s", "?"), tuple(trajectories), tuple(critiques))
     numbers = Calibration(bins=2)([group])
-    assert numbers == {"ece_prm_attempts": pytest.approx(0.2), "brier_prm_attempts": pytest.approx(0.125)}
+    assert numbers == {
+        "ece_prm_attempts": pytest.approx(0.2),
+        "brier_prm_attempts": pytest.approx(0.125),
+        "overrating_prm_attempts": pytest.approx(-0.2),
+    }
 
 
 def test_calibration_of_steps_is_over_labelled_steps():
     """0.8 right, 0.4 wrong: each alone in its half: (0.2 + 0.4) / 2. Brier (0.04 + 0.16) / 2."""
     numbers = Calibration(truth="oracle", over="steps", bins=2)([chain_group(((0.8, 0.4, 0.9), (1, 0, NAN)))])
-    assert numbers == {"ece_prm_steps": pytest.approx(0.3), "brier_prm_steps": pytest.approx(0.1)}
+    assert numbers == {
+        "ece_prm_steps": pytest.approx(0.3),
+        "brier_prm_steps": pytest.approx(0.1),
+        "overrating_prm_steps": pytest.approx(0.1),
+    }
 
 
 def test_calibration_refuses_what_is_no_probability():

@@ -6,6 +6,7 @@ import pytest
 import torch
 from families import load, questions
 
+from mmevolve.models import reward
 from mmevolve.models.reward import StepRewardModel
 
 SAID = ["a\nred circle\n7", "none", "1\n2", "yes\n\nno"]
@@ -80,6 +81,16 @@ def test_scores_do_not_depend_on_the_batch(folder):
     for a, b, c in zip(together, backwards, alone, strict=True):
         assert a == pytest.approx(b, abs=2e-5)
         assert a == pytest.approx(c, abs=2e-5)
+
+
+def test_attempts_that_say_the_same_are_read_once(folder, monkeypatch):
+    model = stirred(folder)
+    read = []
+    states = reward.shared_states
+    monkeypatch.setattr(reward, "shared_states", lambda m, rows, **k: read.append(len(rows)) or states(m, rows, **k))
+    twice = model.score_steps([*questions(), *questions()], [*SAID, *SAID])
+    assert sum(read) == len(SAID)
+    assert twice[: len(SAID)] == twice[len(SAID) :] == model.score_steps(questions(), SAID)
 
 
 def test_an_empty_completion_has_no_scores(model_root):

@@ -287,7 +287,10 @@ def test_each_kind_of_server_is_asked_in_its_own_words(kind):
             == {
                 "vllm": {**neutral, **tokens, "top_k": -1, "n": 1, "include_stop_str_in_output": True},
                 "sglang": {**neutral, **tokens, "top_k": -1, "n": 1, "no_stop_trim": True},
-                "transformers": {"generation_config": '{"do_sample": true, "top_k": 0, "max_new_tokens": 9}'},
+                "transformers": {
+                    "generation_config": '{"do_sample": true, "top_k": 0, "max_new_tokens": 9, '
+                    '"repetition_penalty": 1.0, "min_p": 0.0}'
+                },
                 "openai": {"n": 1},
             }[kind]
         )

@@ -1,0 +1,53 @@
+"""Two evaluations of the same questions side by side: what was fixed, what was broken, and whether that is chance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmevolve.benchmarks.figures import cluster
+from mmevolve.benchmarks.score import Scored
+from mmevolve.benchmarks.spec import Benchmark
+from mmevolve.benchmarks.stored import RESULTS
+from mmevolve.statistics import changes, mcnemar, paired_interval
+
+
+def read_outcomes(path: str) -> dict[tuple[str, int], bool]:
+    """(question, attempt) -> right, of a `results.jsonl` or the folder that holds it.
+
+    Raises:
+        ValueError: when there is none, or it is not what `mmevolve eval` writes.
+    """
+    place = Path(path) / RESULTS if Path(path).is_dir() else Path(path)
+    if not place.is_file():
+        raise ValueError(f"--against '{path}': no {RESULTS} there: name a benchmark's folder of an earlier evaluation")
+    found = {}
+    for number, line in enumerate(place.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            found[row["id"], row["index"]] = row["outcome"] == "correct"
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"--against '{place}', row {number}: not a row of results: {error!r}") from error
+    return found
+
+
+def comparison(spec: Benchmark, before: dict[tuple[str, int], bool], scored: Sequence[Scored]) -> str:
+    """One line: the paired difference with its interval, fixes and breaks, and McNemar's exact p-value.
+
+    Raises:
+        ValueError: when the two share no response.
+    """
+    both = [s for s in scored if (s.sample.id, s.index) in before]
+    if not both:
+        raise ValueError(f"--against: none of its responses is to a question of {spec.name}")
+    old = [float(before[s.sample.id, s.index]) for s in both]
+    new = [float(s.outcome == "correct") for s in both]
+    gap = paired_interval(old, new, clusters=[cluster(spec, s.sample) for s in both])
+    moved = changes([bool(v) for v in old], [bool(v) for v in new])
+    p = mcnemar(moved.fixed, moved.broken)
+    return (
+        f"paired difference {gap.mean:+.3f}, 95 % interval {gap.low:+.3f} to {gap.high:+.3f}, {len(both):,} responses "
+        f"of {max(len(scored), len(before)):,} paired: {moved.fixed} fixed, {moved.broken} broken, "
+        f"exact McNemar p {p:.3g}"
+    )
