@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from functools import partial
 
 import peft
 import pytest
@@ -11,15 +12,27 @@ import torch
 from families import FAMILIES, load, picture, questions
 
 from mmevolve import console
+from mmevolve.critics.answer import AnswerMatch
+from mmevolve.critics.step_reward import StepReward
+from mmevolve.data.images import image_digest
+from mmevolve.data.shapes.dataset import shapes
+from mmevolve.evaluation import HeldOut
+from mmevolve.loops import evolve
 from mmevolve.losses.sft import SFT
+from mmevolve.metrics.accuracy import Accuracy
 from mmevolve.models import vision
 from mmevolve.models.encode import Row, collate
 from mmevolve.models.reward import StepRewardModel
 from mmevolve.models.vision import VisionFeatures, eye_weights
-from mmevolve.models.vlm import TOWERS
+from mmevolve.models.vlm import TOWERS, TransformersVLM
+from mmevolve.samplers.independent import Independent
+from mmevolve.selectors.correct import Correct
+from mmevolve.store import RunStore
 from mmevolve.text import images_of, user
+from mmevolve.training.fit import Fit
 from mmevolve.training.modules import ReasonerModule
-from mmevolve.types import Demonstration
+from mmevolve.training.pairs import pair_input, with_reference
+from mmevolve.types import Demonstration, Preference
 
 SAID = ["a circle", "none", "1 + 2", "yes", "a\nred"]
 OFF = {"limit": 0}
@@ -284,3 +297,38 @@ def test_a_store_travels_to_another_process_without_what_it_keeps(tmp_path):
     copied = pickle.loads(pickle.dumps(store))
     assert (copied.limit, copied.folder, copied.folder_limit, copied.batch) == (7, tmp_path, 8, 9)
     assert not copied._kept and store._kept
+
+
+def test_pairs_and_their_reference_look_at_an_image_once(model_root):
+    rows = [Preference(chat, chosen, "no") for chat, chosen in zip(chats(), SAID, strict=True)]
+    fast, oracle = load("qwen3_vl", model_root / "qwen3_vl"), slow("qwen3_vl", model_root)
+    ours, theirs = (pair_input(vlm, with_reference(vlm, rows)) for vlm in (fast, oracle))
+    torch.testing.assert_close(ours.logps, theirs.logps, atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours.ref_logps, theirs.ref_logps, atol=1e-5, rtol=0)
+    assert fast.features.tower_forwards == fast.encoder.pictures.calls == distinct()
+
+
+@pytest.mark.filterwarnings(r"ignore:Found \d+ module\(s\) in eval mode")  # a frozen eye, on purpose
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`")
+@pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*GPU available but not used")
+def test_a_run_of_three_rounds_looks_at_each_image_once(tmp_path):
+    policy = TransformersVLM("mmevolve:tiny_vlm")
+    prm = StepRewardModel("mmevolve:tiny_vlm", freeze="all", reads="likelihood")
+    prm.start_from(policy)
+    seen = watched(policy), watched(prm.trunk)
+    data, held = (shapes(n=5, split=split, families=("count",)) for split in ("train", "test"))
+    evolve(
+        store=RunStore(tmp_path),
+        policy=policy,
+        data=data,
+        rounds=3,
+        sampler=Independent(n=2, temperature=1.0, max_tokens=60),
+        critics=[AnswerMatch(), StepReward(prm)],
+        selector=Correct(),
+        train=Fit(loss=SFT(), optimizer=partial(torch.optim.SGD, lr=1e-3), steps=2, batch_size=4),
+        evaluations=[HeldOut("held_out", held, Independent(n=1, temperature=0.0), [AnswerMatch()], [Accuracy()])],
+    )
+    images = {image_digest(image) for sample in (*data, *held) for image in sample.images}
+    assert len(seen[0]) + len(seen[1]) == policy.features.tower_forwards == policy.encoder.pictures.calls == len(images)
+    assert policy.features.hits > 3 * len(images)
