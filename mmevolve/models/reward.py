@@ -96,7 +96,7 @@ class StepRewardModel:
         """Take over a trained policy's weights: the eye and the language it has learned.
 
         Raises:
-            ValueError: when the policy is another architecture.
+            ValueError: when the policy is another architecture, or reads by another tokenizer.
         """
         own = dict(self.trunk.model.named_parameters())
         theirs = dict(policy.model.named_parameters())
@@ -104,6 +104,8 @@ class StepRewardModel:
             raise ValueError(
                 f"'{self.name}' cannot start from '{policy.name}': their weights have other names or shapes"
             )
+        if policy.encoder.tokenizer.get_vocab() != self.trunk.encoder.tokenizer.get_vocab():
+            raise ValueError(f"'{self.name}' cannot start from '{policy.name}': their tokenizers differ")
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(theirs[name])
