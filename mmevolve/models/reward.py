@@ -19,6 +19,7 @@ from mmevolve.models.encode import Row, collate
 from mmevolve.models.lookback import AskStep, second_looks
 from mmevolve.models.prefix import shared_batches, shared_states
 from mmevolve.models.score import before, hidden_states, score_hidden
+from mmevolve.models.vision import VisionFeatures
 from mmevolve.models.vlm import SCORE_TOKENS, TransformersVLM, model_folder, put_weights
 from mmevolve.text import split_steps
 from mmevolve.types import Chat
@@ -44,6 +45,7 @@ class StepRewardModel:
         ask: a step's own question, or None; without it every step is read in its place only.
         dtype: as for `TransformersVLM`; the head is always float32.
         device: as for `TransformersVLM`.
+        features: as for `TransformersVLM`; None for those of the policy that it starts from.
     """
 
     def __init__(
@@ -56,10 +58,12 @@ class StepRewardModel:
         ask: AskStep | None = None,
         dtype: Any = "float32",
         device: str = "auto",
+        features: VisionFeatures | None = None,
     ):
         self.reads = reads
         self.ask = ask
-        self.trunk = TransformersVLM(name, lora=lora, freeze=freeze, dtype=dtype, device=device)
+        self.trunk = TransformersVLM(name, lora=lora, freeze=freeze, dtype=dtype, device=device, features=features)
+        self._follows = features is None
         self._home: dict[str, torch.Tensor] = {}
         self._origin = ""
         width = self.trunk.model.get_output_embeddings().weight.shape[1]
@@ -92,7 +96,7 @@ class StepRewardModel:
         """Take over a trained policy's weights: the eye and the language it has learned.
 
         Raises:
-            ValueError: when the policy is another architecture.
+            ValueError: when the policy is another architecture, or reads by another tokenizer.
         """
         own = dict(self.trunk.model.named_parameters())
         theirs = dict(policy.model.named_parameters())
@@ -100,10 +104,14 @@ class StepRewardModel:
             raise ValueError(
                 f"'{self.name}' cannot start from '{policy.name}': their weights have other names or shapes"
             )
+        if policy.encoder.tokenizer.get_vocab() != self.trunk.encoder.tokenizer.get_vocab():
+            raise ValueError(f"'{self.name}' cannot start from '{policy.name}': their tokenizers differ")
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(theirs[name])
         self._origin = policy.weights_digest()
+        if self._follows:
+            self.trunk.share(policy.features)
 
     def rows(self, chats: Sequence[Chat], completions: Sequence[str]) -> tuple[list[Row], list[list[int]]]:
         """Token rows, and for each the positions (in the whole sequence) where its steps end.

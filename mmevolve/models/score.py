@@ -94,15 +94,15 @@ def _project(head: Any, states: torch.Tensor, target: torch.Tensor) -> tuple[tor
     return logs.gather(-1, target[:, None])[:, 0], entropies
 
 
-def _plain(model: Any) -> Any:
+def plain(model: Any) -> Any:
     """The transformers model inside a peft wrapper."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def trunk(model: Any) -> Any:
     """The model without its vocabulary projection."""
-    return _plain(model).model
+    return plain(model).model
 
 
 def _head(model: Any) -> Any:
-    return _plain(model).get_output_embeddings()
+    return plain(model).get_output_embeddings()

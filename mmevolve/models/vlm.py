@@ -18,6 +18,7 @@ from mmevolve.models.decode import Knobs, decode
 from mmevolve.models.encode import Encoder, Row, collate
 from mmevolve.models.prefix import shared_batches, shared_states
 from mmevolve.models.score import score_hidden
+from mmevolve.models.vision import Eye, VisionFeatures
 from mmevolve.protocols import TokenScores
 from mmevolve.types import Chat, Reply
 
@@ -38,6 +39,8 @@ class TransformersVLM:
         dtype: weights' dtype.
         device: `auto` takes a GPU when there is one.
         decode_rows: replies drawn side by side; changes speed and memory, not results.
+        features: where what a frozen eye sees is kept, so that each image is encoded once; one store may be given to
+            several models. None for a store of its own.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class TransformersVLM:
         dtype: Literal["float32", "bfloat16", "float16"] = "float32",
         device: str = "auto",
         decode_rows: int = DECODE_ROWS,
+        features: VisionFeatures | None = None,
     ):
         self.source = name
         self.version = "base"
@@ -68,6 +72,7 @@ class TransformersVLM:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model.to(device)
         self.decode_rows = decode_rows
+        self.share(VisionFeatures() if features is None else features)
         self._never: tuple[int, ...] | None = None
         self._home: dict[str, torch.Tensor] | None = None
 
@@ -92,6 +97,12 @@ class TransformersVLM:
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
+
+    def share(self, features: VisionFeatures) -> None:
+        """Keep what the image processor and a frozen eye make of images here from now on."""
+        self.features = features
+        self.encoder.use(features.pictures(self.processor.image_processor))
+        self.encoder.eye = Eye(self.model, self.encoder.pictures, features)
 
     def generate(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ LONG = 10
 
 
 def plain_inputs(vlm, chat, completion=()):
-    row = Row(vlm.encoder.prompt(chat), tuple(completion))
+    row = Row(replace(vlm.encoder.prompt(chat), eye=None), tuple(completion))  # pixels, not features
     return collate([row], pad=vlm.pad, device=vlm.device, side="right")
 
 

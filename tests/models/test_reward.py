@@ -83,6 +83,13 @@ def test_scores_do_not_depend_on_the_batch(folder):
         assert a == pytest.approx(c, abs=2e-5)
 
 
+def test_a_policy_with_another_tokenizer_is_refused(model_root):
+    policy, model = load("tiny", model_root / "tiny"), StepRewardModel(str(model_root / "tiny"))
+    policy.encoder.tokenizer.add_tokens(["novel"])
+    with pytest.raises(ValueError, match="their tokenizers differ"):
+        model.start_from(policy)
+
+
 def test_attempts_that_say_the_same_are_read_once(folder, monkeypatch):
     model = stirred(folder)
     read = []
