@@ -170,7 +170,15 @@ def attempts(sample: Sample) -> list[Trajectory]:
     written = [steps, steps, [*steps[:-1], "answer : 99"], steps[1:], steps[:-1], []]
     answers = (sample.answer, sample.answer, "99", sample.answer, None, None)
     return [
-        Trajectory(f"{sample.id}/0/{i}", sample.id, "contract@base", tuple(map(Step, lines)), answer)
+        Trajectory(
+            f"{sample.id}/0/{i}",
+            sample.id,
+            "contract@base",
+            tuple(map(Step, lines)),
+            answer,
+            token_ids=(*range(len(lines)), 0),
+            logprobs=(-1.0,) * (len(lines) + 1),
+        )
         for i, (lines, answer) in enumerate(zip(written, answers, strict=True))
     ]
 

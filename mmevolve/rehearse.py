@@ -33,7 +33,9 @@ MOST: dict[str, dict[str, int]] = {
     "data": {"n": QUESTIONS, "descriptions": QUESTIONS},
     "models": {"eye_steps": 1},
 }
-WORDS = {"reason": "question", "reason_hint": "hint"}  # the shipped model reads no English but its world's
+WORDS = {"reason": "question", "reason_hint": "hint"} | dict.fromkeys(  # the shipped model knows only its world's
+    ("review", "review_details", "review_context", "review_scene"), "check"
+)
 WRITES = {"store": ("path",), "models": ("path", "folder")}  # settings that name a place to write to
 ON_CPU = {"accelerator": "cpu", "devices": 1, "precision": "32-true"}
 NOT_ON_CPU = ("strategy", "num_nodes", "plugins", "logger")
@@ -109,9 +111,10 @@ class _Shrink:
             was = self.value(call, name, signature)
             if isinstance(was, int) and was > most:
                 call = _with(call, **{name: most})
-        prompt = self.value(call, "prompt", signature)
-        if isinstance(prompt, str) and prompt in WORDS:
-            call = _with(call, prompt=WORDS[prompt])
+        for name in ("prompt", "review"):
+            was = self.value(call, name, signature)
+            if isinstance(was, str) and was in WORDS:
+                call = _with(call, **{name: WORDS[was]})
         fraction = self.value(call, "fraction", signature)
         if isinstance(fraction, float) and fraction < FRACTION:
             call = _with(call, fraction=FRACTION)

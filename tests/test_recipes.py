@@ -147,8 +147,9 @@ def test_published_training_rows_become_those_of_the_embedded_world(tmp_path, mo
 def test_a_rehearsal_reads_prompts_that_the_shipped_model_knows(tmp_path, monkeypatch):
     monkeypatch.setattr("mmevolve.rehearse._is_shipped", lambda: True)
     file = tmp_path / "english.yaml"
-    file.write_text(SHRUNK.replace("n: $many}", "n: $many, prompt: reason}"))
-    assert rehearsal(load(file)).plain()["loop"]["sampler"]["prompt"] == "question"
+    file.write_text(SHRUNK.replace("Independent, n: $many}", "Review, n: $many, prompt: reason}"))
+    sampler = rehearsal(load(file)).plain()["loop"]["sampler"]
+    assert (sampler["prompt"], sampler["review"]) == ("question", "check")
 
 
 def test_a_rehearsal_asks_no_server(tmp_path, monkeypatch):

@@ -27,11 +27,13 @@ class Scored:
         logps: (B, T) natural-log probability of each completion token.
         entropies: (B, T) nats, without gradient.
         mask: (B, T) 1 on completion tokens.
+        log_sum_sq: (B, T) log of the sum of squared probabilities over the vocabulary, without gradient (WPO).
     """
 
     logps: torch.Tensor
     entropies: torch.Tensor
     mask: torch.Tensor
+    log_sum_sq: torch.Tensor
 
 
 def hidden_states(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -72,26 +74,30 @@ def score_hidden(model: Any, hidden: torch.Tensor, rows: list[Row], first: Seque
         _chunk(_head(model), states[k : k + CHUNK_TOKENS], target[k : k + CHUNK_TOKENS])
         for k in range(0, len(target), CHUNK_TOKENS)
     ]
-    logps, entropies, mask = torch.zeros(3, len(rows), width, device=hidden.device)
-    logps = logps.index_put((b, t), torch.cat([said for said, _ in parts]))
-    entropies[b, t] = torch.cat([spread for _, spread in parts])
+    logps, entropies, mask, log_sum_sq = torch.zeros(4, len(rows), width, device=hidden.device)
+    said, spread, peak = (torch.cat(part) for part in zip(*parts, strict=True))
+    logps = logps.index_put((b, t), said)
+    entropies[b, t] = spread
     mask[b, t] = 1.0
-    return Scored(logps, entropies, mask)
+    log_sum_sq[b, t] = peak
+    return Scored(logps, entropies, mask, log_sum_sq)
 
 
-def _chunk(head: Any, states: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability and entropy of each token. Recomputed in the backward pass, so logits are never kept."""
+def _chunk(head: Any, states: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of each token three numbers (`Scored`). Recomputed in the backward pass, so logits are never kept."""
     if torch.is_grad_enabled() and states.requires_grad:
         return checkpoint(_project, head, states, target, use_reentrant=False)
     return _project(head, states, target)
 
 
-def _project(head: Any, states: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _project(head: Any, states: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     logits = head(states).float()
     logs = logits - logits.logsumexp(-1, keepdim=True)
     with torch.no_grad():
-        entropies = -(logs.exp() * logs).sum(-1)
-    return logs.gather(-1, target[:, None])[:, 0], entropies
+        probabilities = logs.exp()
+        log_sum_sq = 2 * probabilities.norm(dim=-1).log()  # at least -log of the vocabulary's size: never log 0
+        entropies = -probabilities.mul_(logs).sum(-1)
+    return logs.gather(-1, target[:, None])[:, 0], entropies, log_sum_sq
 
 
 def plain(model: Any) -> Any:

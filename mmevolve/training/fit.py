@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -25,7 +25,9 @@ from mmevolve.text import chunks, stable_seed
 from mmevolve.training.callbacks import KeepState, Learning, Progress, RestoreState, interruptible, settings
 from mmevolve.training.logs import loggers
 from mmevolve.training.modules import ReasonerModule
-from mmevolve.types import Example, Preference
+from mmevolve.training.pairs import check_pairs
+from mmevolve.training.reference import kept_reference, wants_mismatched
+from mmevolve.types import Example, Preference, Rollout
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,16 @@ class Fit:
         scheduler: `scheduler(optimizer)`, stepped once a batch.
         carry: what lives on into the next round: `nothing` (weights go back to where the loop began: ReST-EM),
             `weights` (fresh optimizer: iterative RFT), `optimizer` (weights, moments and schedule: continuous).
+        reference: what a loss compares with: the policy as the round's training starts (`start`), or the base model
+            under its adapter (`base`), the same in every round.
         module: the LightningModule that turns rows into the loss's input.
         shuffle: another order each round and epoch, by seed; False keeps the rows' order.
         bucket: batches made together from rows of like length, then shuffled: less padding, another order.
         clip: gradient norm limit.
         seed: of the order and of dropout.
+
+    Raises:
+        ValueError: for `reference: base` with a loss that compares with none.
     """
 
     loss: Loss
@@ -60,18 +67,24 @@ class Fit:
     steps: int | None = None
     scheduler: Callable[..., Any] | None = None
     carry: Literal["nothing", "weights", "optimizer"] = "weights"
+    reference: Literal["start", "base"] = "start"
     module: Callable[..., ReasonerModule] = ReasonerModule
     shuffle: bool = True
     bucket: Annotated[int, Range(1)] = 1
     clip: float = 1.0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.reference == "base" and not self.loss.needs_reference:
+            raise ValueError(f"{type(self.loss).__name__} compares with no reference, got reference: base")
+
     def __call__(self, policy: Any, examples: Sequence[Example], store: RunStore, *, round: int) -> Any:
         """Train in place, leave a checkpoint, give the policy its new version; a finished round is only loaded.
 
         Raises:
             StoreError: when the checkpoint on disk was made otherwise, or cannot be written.
-            ValueError: when there is no row, or one of another type than the loss trains on.
+            ValueError: when there is no row, one of another type than the loss trains on, or one that it cannot learn
+                from; for `reference: base` without an adapter.
         """
         folder = store.checkpoint(round)
         version = f"{store.stage_name}/round={round:03d}"
@@ -90,6 +103,11 @@ class Fit:
             )
         if self.carry == "nothing":
             policy.go_home()
+        if self.loss.example is Preference:
+            check_pairs(examples)
+        if self.loss.needs_reference:
+            base, mismatched = self.reference == "base", wants_mismatched(self.loss)
+            examples = kept_reference(store, policy, examples, round=round, base=base, mismatched=mismatched)
         module = self.module(policy, loss=self.loss, optimizer=self.optimizer, scheduler=self.scheduler)
         names = [n for n, _ in policy.named_weights()]
         aside = folder.with_suffix(".tmp")
@@ -165,7 +183,11 @@ class Fit:
 
 def _length(row: Example) -> int:
     """Characters of a row, a stand-in for tokens that needs no tokenizer."""
-    sides = (row.chosen, row.rejected) if isinstance(row, Preference) else (getattr(row, "completion", ""),)
+    sides: tuple[Sized, ...]
+    if isinstance(row, Preference):
+        sides = (row.chosen, row.rejected)
+    else:
+        sides = (row.token_ids if isinstance(row, Rollout) else row.completion,)
     return sum(len(p.get("text", "")) for m in row.prompt for p in m["content"]) + max(map(len, sides))
 
 

@@ -17,13 +17,16 @@ from mmevolve.models.encode import Row, collate
 from mmevolve.models.score import score
 from mmevolve.protocols import Loss
 from mmevolve.training.check_rows import check_completion
-from mmevolve.types import Demonstration, Labelled
+from mmevolve.training.labelled import labelled_input
+from mmevolve.training.pairs import pair_input
+from mmevolve.training.rollouts import rollout_input
+from mmevolve.types import Demonstration, Example, Labelled, Preference, Rollout
 
 Work = Callable[[Sequence[Any]], Sequence[Sequence[Any]]]
 
 
 class ReasonerModule(lightning.LightningModule):
-    """A VLM that learns from demonstrations, preferences or rollouts, and samples when it predicts.
+    """A VLM that learns from demonstrations, preferences, labelled answers or rollouts, and samples when it predicts.
 
     Args:
         policy: a `TransformersVLM`; its trainable weights are what the optimizer sees.
@@ -58,8 +61,17 @@ class ReasonerModule(lightning.LightningModule):
     def weights(self) -> list[torch.nn.Parameter]:
         return [p for _, p in self.policy.named_weights()]
 
-    def loss_input(self, rows: Sequence[Demonstration]) -> LossInput:
-        """Rows to per-token log-probabilities (B, T)."""
+    def loss_input(self, rows: Sequence[Example]) -> LossInput:
+        """Rows of one kind to per-token log-probabilities (B, T) and what else the kind carries."""
+        if isinstance(rows[0], Preference):
+            return pair_input(self.policy, rows)
+        if isinstance(rows[0], Rollout):
+            return rollout_input(self.policy, rows)
+        if isinstance(rows[0], Labelled):
+            return labelled_input(self.policy, rows)
+        return self._demonstrated(rows)
+
+    def _demonstrated(self, rows: Sequence[Demonstration]) -> LossInput:
         encoder = self.policy.encoder
         encoded = [Row(encoder.prompt(r.prompt), encoder.completion(r.completion)) for r in rows]
         for row, tokens in zip(rows, encoded, strict=True):

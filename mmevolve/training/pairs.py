@@ -1,21 +1,19 @@
-"""Preference rows to a loss's input, with the reference's log-probabilities scored once, before training."""
+"""Preference rows to a loss's input."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from mmevolve.losses.inputs import LossInput
 from mmevolve.models.encode import Row, collate
-from mmevolve.models.prefix import shared_batches
 from mmevolve.models.score import score
-from mmevolve.models.vlm import SCORE_TOKENS
 from mmevolve.training.check_rows import check_completion
+from mmevolve.training.padded import padded
 from mmevolve.types import Preference
 
 
@@ -55,59 +53,6 @@ def check_pairs(rows: Sequence[Preference]) -> None:
         raise ValueError(f"all {len(rows)} pairs are ties (p_win 0.5): there is no preference to learn")
 
 
-def check_reference(policy: Any, reference: Any) -> None:
-    """Refuse a reference that is another model than the policy began as.
-
-    Raises:
-        ValueError: naming both.
-    """
-    if reference.source != policy.source:
-        raise ValueError(
-            f"the reference '{reference.name}' is not the base of the policy '{policy.name}': log-ratios of two models "
-            f"mean nothing, expected '{policy.source}'"
-        )
-
-
-def with_reference(
-    policy: Any, rows: Sequence[Preference], *, reference: Any = None, base: bool = False
-) -> list[ScoredPair]:
-    """The rows with the reference's log-probabilities, token by token; weights and random state stay as they are.
-
-    Args:
-        policy: the model to be trained, as it is before training.
-        rows: pairs.
-        reference: another model of the same base; None for the policy as it is now (SPPO, iterated DPO).
-        base: with an adapter, score with it off: the reference is the base model, in every round.
-
-    Raises:
-        ValueError: as `check_pairs` and `check_reference`; for `base` without an adapter.
-    """
-    check_pairs(rows)
-    if reference is not None:
-        check_reference(policy, reference)
-    judge = policy if reference is None else reference
-    if base and judge.lora is None:
-        raise ValueError(f"'{judge.name}' has no adapter to turn off: pass the base model itself as reference")
-    off = judge.model.disable_adapter() if base else nullcontext()
-    tokens = [side for row in rows for side in sides(judge, row)]
-    logps: list[tuple[float, ...]] = [()] * len(tokens)
-    learning = judge.model.training
-    judge.model.eval()  # no dropout in a reference
-    with torch.inference_mode(), off:
-        for batch in shared_batches(tokens, SCORE_TOKENS):
-            picked = [tokens[i] for i in batch]  # the pass that training makes: its roundings cancel in the ratio
-            inputs = collate(picked, pad=judge.pad, device=judge.device, side="right")
-            out = score(judge.model, inputs, picked).logps.tolist()
-            for values, i in zip(out, batch, strict=True):
-                logps[i] = tuple(values[: len(tokens[i].completion)])
-    if learning:
-        judge.train_mode()
-    return [
-        ScoredPair(**{f.name: getattr(row, f.name) for f in fields(Preference)}, ref_chosen=w, ref_rejected=y)
-        for row, w, y in zip(rows, logps[::2], logps[1::2], strict=True)
-    ]
-
-
 def pair_input(policy: Any, rows: Sequence[Preference]) -> LossInput:
     """Pairs to per-token log-probabilities: all chosen rows, then all rejected ones.
 
@@ -132,6 +77,7 @@ def pair_input(policy: Any, rows: Sequence[Preference]) -> LossInput:
         margin=column("margin"),
         p_win=column("p_win"),
         prefix=prefix,
+        log_sum_sq=out.log_sum_sq,
         names=tuple(row.source for row in rows) * 2,
     )
 
@@ -166,15 +112,8 @@ def _reference(rows: Sequence[Preference], tokens: list[Row], like: torch.Tensor
     if not all(isinstance(row, ScoredPair) for row in rows):
         return None
     carried = [row.ref_chosen for row in rows] + [row.ref_rejected for row in rows]
-    made = torch.zeros_like(like)
-    for i, (values, side) in enumerate(zip(carried, tokens, strict=True)):
-        if len(values) != len(side.completion):
-            raise ValueError(
-                f"pair from '{rows[i % len(rows)].source}': its reference scored {len(values)} tokens, the policy "
-                f"reads {len(side.completion)}: they do not share a tokenizer"
-            )
-        made[i, : len(values)] = torch.tensor(values, dtype=like.dtype)
-    return made
+    lengths = [len(side.completion) for side in tokens]
+    return padded(carried, lengths, like, [f"pair from '{row.source}'" for row in rows] * 2, "its reference scored")
 
 
 def _identical(row: Preference) -> str:

@@ -88,3 +88,23 @@ def test_gradients_are_those_of_a_naive_pass(family, model_root, monkeypatch):
         assert (a is None) == (b is None)
         if a is not None:
             torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+
+
+def test_the_sum_of_squared_probabilities_is_that_of_a_naive_pass(tiny):
+    rows = rows_of(tiny)
+    with torch.inference_mode():
+        inputs = collate(rows, pad=tiny.pad, device=tiny.device, side="right")
+        out = scoring.score(tiny.model, inputs, rows)
+        for i, row in enumerate(rows):
+            length = len(row.completion)
+            alone = tiny.model(**collate([row], pad=tiny.pad, device=tiny.device, side="right")).logits[0].float()
+            logs = alone[-length - 1 : -1].log_softmax(-1)
+            torch.testing.assert_close(out.log_sum_sq[i, :length], (2 * logs).logsumexp(-1), atol=1e-5, rtol=1e-5)
+            assert not out.log_sum_sq[i, length:].any()
+
+
+def test_only_log_probabilities_carry_a_gradient(tiny):
+    rows = rows_of(tiny)[:1]
+    out = scoring.score(tiny.model, collate(rows, pad=tiny.pad, device=tiny.device, side="right"), rows)
+    assert out.logps.requires_grad
+    assert not (out.entropies.requires_grad or out.log_sum_sq.requires_grad)

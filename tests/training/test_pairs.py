@@ -18,7 +18,8 @@ from mmevolve.store import RunStore
 from mmevolve.text import user
 from mmevolve.training.fit import Fit
 from mmevolve.training.modules import ReasonerModule
-from mmevolve.training.pairs import ScoredPair, check_pairs, pair_input, with_reference
+from mmevolve.training.pairs import ScoredPair, check_pairs, pair_input
+from mmevolve.training.reference import with_reference
 from mmevolve.types import Preference
 
 pytestmark = [
