@@ -31,7 +31,8 @@ from mmevolve.store import RunStore
 from mmevolve.text import images_of, user
 from mmevolve.training.fit import Fit
 from mmevolve.training.modules import ReasonerModule
-from mmevolve.training.pairs import pair_input, with_reference
+from mmevolve.training.pairs import pair_input
+from mmevolve.training.reference import with_reference
 from mmevolve.types import Demonstration, Preference
 
 SAID = ["a circle", "none", "1 + 2", "yes", "a\nred"]
