@@ -14,7 +14,7 @@ import torch
 
 from mmevolve.models.cache import make_roomy, position_offsets, prompt_positions, rope_modules
 from mmevolve.models.encode import Row, collate
-from mmevolve.models.score import trunk
+from mmevolve.models.parts import trunk
 
 
 def shared_states(model: Any, rows: list[Row], *, pad: int) -> torch.Tensor:

@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmevolve.models.cache import forget_positions, prompt_positions, rope_modules
 from mmevolve.models.encode import Row
+from mmevolve.models.parts import head, trunk
 
 CHUNK_TOKENS = 1024
 
@@ -71,7 +72,7 @@ def score_hidden(model: Any, hidden: torch.Tensor, rows: list[Row], first: Seque
     b, s, t = torch.tensor(where, device=hidden.device).T
     states, target = hidden[b, s], torch.tensor(targets, device=hidden.device)
     parts = [
-        _chunk(_head(model), states[k : k + CHUNK_TOKENS], target[k : k + CHUNK_TOKENS])
+        _chunk(head(model), states[k : k + CHUNK_TOKENS], target[k : k + CHUNK_TOKENS])
         for k in range(0, len(target), CHUNK_TOKENS)
     ]
     logps, entropies, mask, log_sum_sq = torch.zeros(4, len(rows), width, device=hidden.device)
@@ -98,17 +99,3 @@ def _project(head: Any, states: torch.Tensor, target: torch.Tensor) -> tuple[tor
         log_sum_sq = 2 * probabilities.norm(dim=-1).log()  # at least -log of the vocabulary's size: never log 0
         entropies = -probabilities.mul_(logs).sum(-1)
     return logs.gather(-1, target[:, None])[:, 0], entropies, log_sum_sq
-
-
-def plain(model: Any) -> Any:
-    """The transformers model inside a peft wrapper."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
-def trunk(model: Any) -> Any:
-    """The model without its vocabulary projection."""
-    return plain(model).model
-
-
-def _head(model: Any) -> Any:
-    return plain(model).get_output_embeddings()

@@ -29,8 +29,8 @@ from transformers.utils import ModelOutput
 
 from mmevolve.config.ranges import Range
 from mmevolve.console import current
+from mmevolve.models.parts import plain, trunk
 from mmevolve.models.pictures import Picture, Pictures, processor_digest, stack
-from mmevolve.models.score import plain, trunk
 
 LIMIT = 2 * 2**30  # bytes
 FOLDER_LIMIT = 64 * 2**30
