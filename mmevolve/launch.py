@@ -41,6 +41,8 @@ def run(path: str, overrides: Sequence[str] = (), *, dry_run: bool = False, allo
 
 def _help(recipe: Recipe, allow: Collection[str]) -> int:
     """Work along in a process that a trainer started for another device: the first one writes and speaks."""
+    said = ", ".join(f"{name}={os.environ[name]}" for name in ranks.NAMES if name in os.environ)
+    print(f"this process works along ({said}) and waits for the first of its run, which writes", file=sys.stderr)
     quiet_libraries()
     from mmevolve.loops import NothingSelected
     from mmevolve.store import StoreError

@@ -67,8 +67,8 @@ class StepRewardModel:
         self._home: dict[str, torch.Tensor] = {}
         self._origin = ""
         width = self.trunk.model.get_output_embeddings().weight.shape[1]
-        features = width * (reads != "likelihood") + (reads != "hidden") * (1 if ask is None else 3)
-        self.head = torch.nn.Linear(features, 1, device=self.trunk.device)
+        inputs = width * (reads != "likelihood") + (reads != "hidden") * (1 if ask is None else 3)
+        self.head = torch.nn.Linear(inputs, 1, device=self.trunk.device)
         torch.nn.init.zeros_(self.head.weight)
         torch.nn.init.zeros_(self.head.bias)
         trained = Path(model_folder(name)) / HEAD
