@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import mul
 from typing import Any, Literal
 
 from mmevolve.prompts import template
@@ -17,6 +19,11 @@ FOLDS = {
     "mean": lambda scores: sum(scores) / len(scores),
     "product": math.prod,
 }
+SO_FAR = {
+    "alone": lambda scores: scores,
+    "min": lambda scores: tuple(accumulate(scores, min)),
+    "product": lambda scores: tuple(accumulate(scores, mul)),
+}
 
 
 @dataclass(frozen=True)
@@ -24,11 +31,15 @@ class StepReward:
     """Scores each step by a reward model and folds the steps to one number.
 
     Paper: M-STaR, arXiv:2412.17451: the reward of a response is the minimum over its steps.
+    Differs: `so_far`. A model whose labels are the share of the value that a step keeps says nothing of the steps
+    before it; the product of the shares is then what is left of the value, as a step built on a wrong one is wrong.
 
     Attributes:
         model: a `StepRewardModel`.
         name: the column other parts refer to.
-        fold: min, last, mean or product of the step scores.
+        fold: min, last, mean or product of the steps' own scores, as the model gives them.
+        so_far: what a step score of the critique says: the step `alone`, or the least or the product (of probabilities)
+            of all up to it.
         prompt: the prompt template under which the attempts are read.
 
     Raises:
@@ -38,6 +49,7 @@ class StepReward:
     model: Any
     name: str = "prm"
     fold: Literal["min", "last", "mean", "product"] = "min"
+    so_far: Literal["alone", "min", "product"] = "alone"
     prompt: str = "question"
 
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
@@ -52,4 +64,5 @@ class StepReward:
             if not steps:
                 yield Critique(trajectory.id, self.name, None, sees_image=True, error="the attempt has no steps")
                 continue
-            yield Critique(trajectory.id, self.name, FOLDS[self.fold](steps), steps, sees_image=True)
+            shown = SO_FAR[self.so_far](steps)
+            yield Critique(trajectory.id, self.name, FOLDS[self.fold](steps), shown, sees_image=True)

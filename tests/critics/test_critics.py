@@ -113,6 +113,16 @@ def test_step_scores_are_folded_to_one_number(fold, score):
     assert said == Critique("one/0/0", "prm", score, (0.5, 0.25, 0.75), sees_image=True)
 
 
+@pytest.mark.parametrize(
+    ("so_far", "shown"),
+    [("alone", (0.5, 0.25, 0.75)), ("min", (0.5, 0.25, 0.25)), ("product", (0.5, 0.125, 0.09375))],
+)
+def test_a_step_score_may_count_what_the_step_is_built_on_and_the_fold_does_not_notice(so_far, shown):
+    critic = StepReward(Table((0.5, 0.25, 0.75)), so_far=so_far)
+    (said,) = critic([(ONE, attempt(ONE, 0, "4", "a", "b", "c"))])
+    assert (said.score, said.step_scores) == (0.25, shown)
+
+
 def test_a_single_step_is_its_own_fold():
     for fold in ("min", "last", "mean", "product"):
         (said,) = StepReward(Table((0.3,)), fold=fold)([(ONE, attempt(ONE, 0, "4", "a"))])
