@@ -5,109 +5,54 @@ tables and checkpoints of those stages are copied from the quickstart's run (the
 differ). All arms of a study take the same number of gradient steps on samples of the same number of questions.
 
     python eval/studies/mstar.py --study controls --seeds 5 --jobs 2      (resumes; about 45 minutes on 2 cores)
+    python eval/studies/mstar.py --study all --jobs 2                     (all of them: about 3 hours)
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+
+from mstar_arms import STUDIES, Arm, Study
 
 from mmevolve.results import record
 from mmevolve.statistics import paired_interval
 from mmevolve.store import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICKSTART = "recipes/quickstart.yaml"
-Arm = tuple[str, list[str]]  # a recipe and its overrides
-FIRST: Arm = (QUICKSTART, [])
-
-
-@dataclass(frozen=True)
-class Study:
-    """What is compared.
-
-    Attributes:
-        title: of its section in the results.
-        arms: name -> recipe and overrides; the quickstart itself is `step_reward`, and runs first.
-        differences: (a, b) pairs reported as a - b.
-        distance: (low, high) arms between which the step reward's share is given.
-    """
-
-    title: str
-    arms: dict[str, Arm]
-    differences: list[tuple[str, str]]
-    distance: tuple[str, str] | None = None
-
-
-def ranked(k: int, above: float = 0.5) -> Arm:
-    return QUICKSTART, [f"loop.2.selector.k={k}", f"loop.2.selector.above={above}"]
-
-
-STUDIES = {
-    "controls": Study(
-        "Quickstart and its controls",
-        {
-            "step_reward": FIRST,
-            "outcome_only": ("recipes/shapes/outcome_only.yaml", []),
-            "random_2": ("recipes/shapes/random_2.yaml", []),
-            "more_sft": ("recipes/shapes/more_sft.yaml", []),
-            "oracle": ("recipes/shapes/oracle.yaml", []),
-        },
-        [
-            *[("step_reward", b) for b in ("shipped model", "after warm-up", "outcome_only", "random_2", "more_sft")],
-            ("oracle", "outcome_only"),
-            ("oracle", "step_reward"),
-        ],
-        ("outcome_only", "oracle"),
-    ),
-    "carry": Study(
-        "What lives on from round to round",
-        {
-            "step_reward": FIRST,
-            "iterative_rft": (QUICKSTART, ["loop.2.train.carry=weights"]),
-            "rest_em": (QUICKSTART, ["loop.2.train.carry=nothing"]),
-        },
-        [("step_reward", "iterative_rft"), ("iterative_rft", "rest_em"), ("step_reward", "rest_em")],
-    ),
-    "selectors": Study(
-        "Which right attempts are trained on",
-        {
-            "step_reward": FIRST,
-            "top_1": ranked(1),
-            "top_4": ranked(4),
-            "threshold": ranked(8),
-            "top_2_no_floor": ranked(2, 0.0),
-        },
-        [("step_reward", b) for b in ("top_1", "top_4", "threshold", "top_2_no_floor")],
-    ),
-}
 SHARED = ("warmup", "reward", "images")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--study", default="controls", choices=list(STUDIES))
+    parser.add_argument("--study", default="controls", choices=[*STUDIES, "all"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=1, help="seeds run side by side, one thread each")
     parser.add_argument("--out", default="runs/study")
     args = parser.parse_args()
-    study, out = STUDIES[args.study], Path(args.out)
+    for name in STUDIES if args.study == "all" else [args.study]:
+        one_study(name, Path(args.out), args.seeds, args.jobs)
+
+
+def one_study(name: str, out: Path, seeds: int, jobs: int) -> None:
+    """Run its arms, seeds side by side, and write its section of the results."""
+    study = STUDIES[name]
 
     def all_arms(seed: int) -> None:
-        for name, arm in study.arms.items():
-            run_arm(name, arm, out, seed)
+        for arm in study.arms:
+            run_arm(arm, study.arms[arm], out, seed)
 
-    with ThreadPoolExecutor(args.jobs) as pool:
-        list(pool.map(all_arms, range(args.seeds)))
-    lines = table(study, out, args.seeds)
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(all_arms, range(seeds)))
+    lines = table(study, out, seeds)
     print("\n".join(lines))
-    record(study.title, lines, command=f"python eval/studies/mstar.py --study {args.study} --seeds {args.seeds}")
+    record(study.title, lines, command=f"python eval/studies/mstar.py --study {name} --seeds {seeds}")
 
 
 def run_arm(name: str, arm: Arm, out: Path, seed: int) -> None:
@@ -165,6 +110,31 @@ def table(study: Study, out: Path, seeds: int) -> list[str]:
         won = difference(after[low], after["step_reward"]).mean
         room = difference(after[low], after[high]).mean
         lines += ["", f"Share of the distance from {low} to {high} that the step reward wins: {won / room:.2f}"]
+    if study.rounds:
+        lines += ["", *by_round([r for arm in list(study.arms)[1:] for r in folders[arm]])]
+    return [*lines, "", study.says] if study.says else lines
+
+
+ROUND_BY_ROUND = {
+    "accuracy": "accuracy",
+    "pass@8": "pass@8",
+    "right answer, wrong step": "right_answer_wrong_step",
+    "distinct right texts": "samples/distinct_right_texts",
+    "rows": "rows",
+    "reward pass@2": "reward_pass@2",
+    "step AUROC": "step_auroc_prm",
+}
+
+
+def by_round(folders: list[Path]) -> list[str]:
+    """Markdown: what was measured after each round, mean over the runs."""
+    runs = [json.loads((f / "summary.json").read_text())["rounds"] for f in folders]
+    runs = [[row for row in rows if row["loop"] == "evolve"] for rows in runs]
+    lines = [f"| round | {' | '.join(ROUND_BY_ROUND)} |", "|" + " --- |" * (len(ROUND_BY_ROUND) + 1)]
+    for rows in zip(*runs, strict=True):
+        means = [[row[key] for row in rows if row.get(key) is not None] for key in ROUND_BY_ROUND.values()]
+        cells = [f"{sum(m) / len(m):.3f}" if m else "" for m in means]
+        lines.append(f"| {rows[0]['round']} | {' | '.join(cells)} |")
     return lines
 
 
