@@ -44,12 +44,12 @@ def _help(recipe: Recipe, allow: Collection[str]) -> int:
     said = ", ".join(f"{name}={os.environ[name]}" for name in ranks.NAMES if name in os.environ)
     print(f"this process works along ({said}) and waits for the first of its run, which writes", file=sys.stderr)
     quiet_libraries()
-    from mmevolve.loops import NothingSelected
     from mmevolve.store import StoreError
+    from mmevolve.watched import Halted
 
     try:
         build(recipe, allow=allow)
-    except (ConfigError, StoreError, ValueError, NothingSelected) as error:
+    except (ConfigError, StoreError, ValueError, Halted) as error:
         print(f"a process of another device stopped: {error}", file=sys.stderr)
     return 0  # the first process meets the same and gives the exit code
 
@@ -84,8 +84,8 @@ def _run(recipe: Recipe, folder: Path, console: Console, allow: Collection[str])
         console.say(line)
     again = f"mmevolve run {recipe.path}"
     quiet_libraries()
-    from mmevolve.loops import NothingSelected
     from mmevolve.store import StoreError
+    from mmevolve.watched import Halted
 
     try:
         with shown_on(console):
@@ -93,7 +93,7 @@ def _run(recipe: Recipe, folder: Path, console: Console, allow: Collection[str])
     except KeyboardInterrupt:
         console.say(f"\nstopped; everything finished is kept in {folder}. Go on with: {again}")
         return 130
-    except NothingSelected as error:
+    except Halted as error:
         console.say(f"\n{error}")
         return 3
     except (ConfigError, StoreError, ValueError) as error:
@@ -129,16 +129,24 @@ def plan_lines(recipe: Recipe) -> list[str]:
     header = [line.lstrip("# ").rstrip() for line in recipe.text.splitlines()[:1]]
     lines = [*header, f"run folder {folder}"]
     for loop in loops_of(plain):
-        name, rounds = loop_name(loop), shared(loop.get("rounds", 1), plain)
+        name, rounds = loop_name(loop), rounds_of(loop, plain)
         done = sum((folder / name / f"round={r:03d}" / "metrics.parquet").exists() for r in range(rounds))
         state = "finished" if done == rounds else f"{done} finished" if done else "to do"
         lines.append(f"  {name:<10} {rounds} round{'s' if rounds != 1 else ' '}  {volume(loop, plain):<40} {state}")
     return [*lines, ""]
 
 
+def rounds_of(loop: dict[str, Any], plain: dict[str, Any]) -> int:
+    """A loop's rounds: as written, or passes over the questions by the share of them that a round takes."""
+    rounds, passes = (shared(loop.get(name), plain) for name in ("rounds", "passes"))
+    return int(rounds or (round(passes / shared(loop.get("fraction", 1.0), plain)) if passes else 1))
+
+
 def volume(loop: dict[str, Any], plain: dict[str, Any]) -> str:
     """What one round of a loop does, in a few words."""
     steps = shared(deref(loop.get("train"), plain).get("steps"), plain)
+    whole = shared(loop.get("steps"), plain)  # of all rounds together
+    steps = round(whole / rounds_of(loop, plain)) if whole else steps
     trained = f", {steps:,} gradient steps" if steps else ""
     if "sampler" not in loop:
         return f"given rows{trained}"

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from mmevolve import verbs
 from mmevolve.evaluation import HeldOut, refuse_overlap
 from mmevolve.protocols import VLM, Critic, Metric, Sampler, Schedule, Selector, TrainStep
 from mmevolve.schedules import knobs
+from mmevolve.schedules.watch import Monitor
 from mmevolve.store import RunStore
 from mmevolve.types import Example, Sample
+from mmevolve.watched import Halted, Watched
 
 
-class NothingSelected(RuntimeError):
-    """A round kept no row; everything made so far stays on disk."""
+class Evaluation(Protocol):
+    """What a loop measures before its first round and after each: `evaluation.HeldOut`, `models.Plasticity`.
+
+    Attributes:
+        name: stands before its numbers.
+        data: its samples, which must not be trained on.
+    """
+
+    name: str
+    data: Sequence[Sample]
+
+    def __call__(self, policy: VLM, store: RunStore, *, at: int | str) -> dict[str, float]: ...
+
+
+class NothingSelected(Halted):
+    """A round kept no row."""
 
 
 def evolve(
@@ -28,14 +45,17 @@ def evolve(
     critics: Sequence[Critic],
     selector: Selector,
     train: TrainStep,
-    rounds: int,
+    rounds: int | None = None,
+    passes: float | None = None,
+    steps: int | None = None,
     name: str = "evolve",
     student: Any = None,
     fraction: float = 1.0,
     schedule: Schedule | None = None,
     probe_data: Sequence[Sample] = (),
     metrics: Sequence[Metric] = (),
-    evaluations: Sequence[HeldOut] = (),
+    evaluations: Sequence[Evaluation] = (),
+    monitors: Sequence[Monitor] = (),
     spread: Callable[..., Any] | None = None,
     when_empty: Literal["stop", "go on"] = "stop",
     seed: int = 0,
@@ -44,12 +64,23 @@ def evolve(
 
     With a `student`, the policy samples and the student learns: that is how a reward model is trained from rollouts.
 
+    The interval between two samplings is the `fraction` of the samples that a round takes. To compare intervals, say
+    `passes` over the samples in place of `rounds`, and the gradient `steps` of all rounds together, which are shared
+    out over them: every fraction then sees as many samples and takes as many steps.
+
     A round that keeps no row stops the run, or, with `when_empty: go on`, says so and trains nothing.
+
+    After a round is measured the `monitors` read the numbers. One may warn, pause the run, which the same command then
+    takes up again, or roll back: the learner becomes what it was, optimizer included, and the round no longer counts;
+    its tables stay. What they did is a table of the round.
 
     Raises:
         NothingSelected: when a round keeps no row and the loop is to stop then.
-        ValueError: when a held-out sample, or one that a schedule probes on, is also in the training data.
+        Paused: when a monitor pauses the run.
+        ValueError: when a held-out sample, or one that a schedule probes on, is also in the training data; when rounds
+            and passes do not give a whole number of rounds.
     """
+    count = count_rounds(rounds, passes, fraction)
     store = store.stage(name)
     learner = policy if student is None else student
     probes = [HeldOut("probe_data", probe_data, sampler, critics, ())] if probe_data else []
@@ -58,18 +89,21 @@ def evolve(
         student.start_from(policy)
     learner.mark_home()
     history = [_measure(store, "before", metrics, (), evaluations, policy)]
-    for r in range(rounds):
+    watched = Watched(store, learner)
+    for r in range(count):
+        if steps is not None:
+            sampler, selector, train = knobs.apply({"train.steps": share(steps, count, r)}, sampler, selector, train)
         batch = store.once(r, "samples", verbs.take, data, fraction, seed, round=r)
         tuned: dict[str, Any] = {}
         if schedule is not None:
-            probe = Probe(policy, sampler, critics, probe_data, r)
+            probe = Probe(policy, sampler, critics, probe_data, r, store)
             (tuned,) = store.once(r, "knobs", verbs.tune, schedule, sampler, history, probe, round=r)
             sampler, selector, train = knobs.apply(tuned, sampler, selector, train)
         trajectories = store.once(r, "trajectories", verbs.sample, policy, sampler, batch, spread, round=r)
         critiques = store.once(r, "critiques", verbs.critique, critics, trajectories, batch, spread, policy)
         examples = store.once(r, "examples", verbs.select, selector, batch, trajectories, critiques)
         if examples:
-            learner = train(learner, examples, store, round=r)
+            learner = train(learner, examples, watched.store, round=r)
         elif when_empty == "go on":
             store.console.say(why_nothing(name, r, batch, trajectories, critiques, selector))
         else:
@@ -77,7 +111,38 @@ def evolve(
         groups = verbs.group(batch, trajectories, critiques)
         more = {"rows": len(examples), **knobs.numbers(tuned)}
         history.append(_measure(store, r, metrics, groups, evaluations, policy, more))
+        if monitors:
+            watched.obey(learner, monitors, history, r)
     return learner
+
+
+def count_rounds(rounds: int | None, passes: float | None, fraction: float) -> int:
+    """How many rounds a loop has.
+
+    Raises:
+        ValueError: when not exactly one of rounds and passes is given, or the passes are no whole number of rounds.
+    """
+    if rounds is not None and passes is None:
+        return rounds
+    if passes is None or rounds is not None:
+        raise ValueError(f"a loop needs `rounds` or `passes`: got rounds {rounds} and passes {passes}, expected one")
+    count = passes / fraction
+    if not count > 0 or abs(count - round(count)) > 1e-3:  # 1 / 0.3333333 is three rounds
+        raise ValueError(
+            f"{passes:g} passes of {fraction:g} of the samples a round are {count:.4g} rounds, expected a whole number"
+        )
+    return round(count)
+
+
+def share(steps: int, rounds: int, round: int) -> int:
+    """A round's share of the gradient steps of all rounds; the shares add up to them.
+
+    Raises:
+        ValueError: when there are fewer steps than rounds.
+    """
+    if steps < rounds:
+        raise ValueError(f"{steps} gradient steps for {rounds} rounds: expected at least one a round")
+    return (round + 1) * steps // rounds - round * steps // rounds
 
 
 def finetune(
@@ -103,7 +168,7 @@ def _measure(
     at: int | str,
     metrics: Sequence[Metric],
     groups: Sequence[Any],
-    held: Sequence[HeldOut],
+    held: Sequence[Evaluation],
     policy: VLM,
     more: Mapping[str, float] = types.MappingProxyType({"rows": 0}),
 ) -> dict[str, float]:
@@ -116,18 +181,36 @@ def _measure(
 
 
 class Probe:
-    """Tries knobs on held-out samples, with the loop's own critics; schedules call it."""
+    """Tries knobs on held-out samples, with the loop's own critics; schedules call it.
 
-    def __init__(self, policy: VLM, sampler: Sampler, critics: Sequence[Critic], data: Sequence[Sample], round: int):
+    With a store, what was drawn and said at each setting is kept beside the round's `knobs` table until that is whole.
+    """
+
+    def __init__(
+        self,
+        policy: VLM,
+        sampler: Sampler,
+        critics: Sequence[Critic],
+        data: Sequence[Sample],
+        round: int,
+        store: RunStore | None = None,
+    ):
         self.policy, self.sampler, self.critics, self.data, self.round = policy, sampler, critics, data, round
+        self.store = store
 
     def __call__(self, knobs: dict[str, Any]) -> list[Any]:
         """Groups sampled with these knobs."""
-        units = verbs.sample(self.policy, replace(self.sampler, **knobs), self.data, round=self.round)
-        attempts = [t for rows in units.work(units.items) for t in rows]
-        judged = verbs.critique(self.critics, attempts, self.data)
-        said = [c for rows in judged.work(judged.items) for c in rows]
+        place = "knobs.parts/" + re.sub(r"[^\w.=,-]", "_", ",".join(f"{k}={v}" for k, v in knobs.items()))
+        sampler = replace(self.sampler, **knobs)
+        attempts = self._kept(f"{place}_trajectories", verbs.sample, self.policy, sampler, self.data, round=self.round)
+        said = self._kept(f"{place}_critiques", verbs.critique, self.critics, attempts, self.data)
         return verbs.group(self.data, attempts, said)
+
+    def _kept(self, table: str, verb: Callable[..., Any], *args: Any, **words: Any) -> list[Any]:
+        if self.store is not None:
+            return self.store.once(self.round, table, verb, *args, **words)
+        units = verb(*args, **words)
+        return [row for rows in units.work(units.items) for row in rows]
 
     def describe(self) -> dict[str, Any]:
         return {"probe": [s.id for s in self.data]}

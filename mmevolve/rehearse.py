@@ -27,7 +27,7 @@ SHIPPED = "mmevolve:tiny_vlm"
 MOST: dict[str, dict[str, int]] = {
     "samplers": {"n": 2, "k": 2, "max_tokens": 16},
     "metrics": {"k": 2},
-    "loops": {"rounds": 2},
+    "loops": {"rounds": 2, "passes": 1, "steps": 2},
     "training": {"steps": 1, "epochs": 1},
     "evaluation": {"limit": QUESTIONS, "n": 2},
     "data": {"n": QUESTIONS, "descriptions": QUESTIONS},

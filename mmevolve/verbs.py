@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
+from mmevolve import ranks
 from mmevolve.protocols import VLM, Critic, Metric, RoundState, Sampler, Schedule, Selector
+from mmevolve.schedules.watch import Monitor
 from mmevolve.store import Units
 from mmevolve.text import chunks, stable_seed
 from mmevolve.types import Critique, Example, Group, Sample, Trajectory
@@ -35,8 +38,22 @@ def take(data: Sequence[Sample], fraction: float, seed: int, *, round: int) -> l
 def tune(
     schedule: Schedule, sampler: Sampler, history: Sequence[Mapping[str, float]], probe: Any, *, round: int
 ) -> list[dict[str, Any]]:
-    """The sampler fields that the schedule changes for this round, as one row."""
+    """The sampler fields that the schedule changes for this round, as one row.
+
+    Each setting that the probe tries is kept while the row is being made, in units of a few dozen samples; a process
+    that only helps tries nothing, it reads what the first one found.
+    """
+    if ranks.helps():
+        return []
     return [dict(schedule(RoundState(round, tuple(history), probe)))]
+
+
+def watch(
+    monitors: Sequence[Monitor], rounds: Mapping[int, Mapping[str, float]], *, round: int
+) -> list[dict[str, Any]]:
+    """The alarms of a round, one row each; `rounds` are the measured ones that stand, -1 before the first."""
+    alarms = [monitor(rounds) for monitor in monitors]
+    return [dataclasses.asdict(alarm) for alarm in alarms if alarm is not None]
 
 
 def sample(

@@ -17,10 +17,11 @@ LEVELS = (
     ("protocols", "text", "answers", "prompts", "config", "statistics", "console", "ranks", "keys", "torchvision_ops"),
     ("data", "samplers", "critics", "selectors", "losses", "schedules", "metrics"),
     ("models", "store", "training", "report", "controls"),
-    ("verbs", "benchmarks"),
+    ("verbs", "benchmarks", "lineage"),
     ("evaluation",),
+    ("watched",),
     ("loops",),
-    ("contracts", "finale", "summary", "browse", "rehearse", "results", "parity"),
+    ("contracts", "finale", "summary", "browse", "rehearse", "results", "parity", "explorer"),
     ("launch",),
     ("commands", "scoring"),
     ("cli",),
@@ -48,7 +49,7 @@ HOMES = {
     "lightning": {"training"},
     "datasets": {"data", "store"},
     "PIL": {"data", "models", "report", "controls"},
-    "pyarrow": {"data", "store", "report"},
+    "pyarrow": {"data", "store", "report", "lineage"},
     "matplotlib": {"report"},
 }
 # Breaches that are known; each goes when its place is mended.
