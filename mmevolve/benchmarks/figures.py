@@ -10,21 +10,22 @@ Differs: an unparsed response counts as wrong in every figure, as neither yes no
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from mmevolve.benchmarks import critic_counts
 from mmevolve.benchmarks.load import ITEM, VARIANT
+from mmevolve.benchmarks.resampled import interval, weighted_interval
 from mmevolve.benchmarks.rows import value_of
 from mmevolve.benchmarks.score import Scored, judge, response_of
-from mmevolve.benchmarks.spec import Benchmark
+from mmevolve.benchmarks.spec import CRITIQUE_FIGURES, Benchmark
 from mmevolve.statistics import wilson
 from mmevolve.types import Group, Sample
 
-DRAWS = 10_000
-_BLOCK = 4_000_000  # as in `statistics`, so that the draws are the same
 REPEATED = ("circular", "gain", "leakage")  # figures of questions that are asked more than once
+SPLIT = ("f1", "answer_f1", "explanation_f1", "viscore_local", "step_auroc")  # of a critique, also by columns
 Sums = np.ndarray
 Row = tuple[Hashable, list[list[float]]]  # cluster; terms as scored, were the unread wrong, were they right
 
@@ -72,12 +73,18 @@ def figures(spec: Benchmark, scored: Sequence[Scored], *, base: float | None = N
     if not main:
         raise ValueError(f"{spec.name}: every response is of a kind that is counted apart, {dict(spec.apart)}")
     names = [name for name in spec.figures if name != "leakage" or base is not None]
-    found = [_figure(spec, name, scored if name in REPEATED else main, base) for name in names]
+    if spec.kind == "critique":
+        names = critic_counts.countable(names, first)
+    every = {"false_alarm": first} | dict.fromkeys(REPEATED, scored)  # solutions counted apart may raise alarms too
+    found = [_figure(spec, name, every.get(name, main), base) for name in names]
     for column in spec.by:
         parts: dict[str, list[Scored]] = {}
         for s in first:
             parts.setdefault(str(value_of(s.sample, column)), []).append(s)
         found += [_accuracy(spec, f"accuracy, {column} {value}", parts[value]) for value in sorted(parts)]
+        for name in (name for name in SPLIT if spec.kind == "critique" and name in names):
+            made = [(value, _figure(spec, name, parts[value], base)) for value in sorted(parts)]
+            found += [replace(figure, name=f"{name}, {column} {value}") for value, figure in made]
     return found
 
 
@@ -93,8 +100,10 @@ def _figure(spec: Benchmark, name: str, scored: Sequence[Scored], base: float | 
         return _gain(spec, name, scored)
     if head == "leakage":
         return _leakage(spec, name, scored, float(base or 0.0))
-    if head == "correction":
+    if head in ("correction", "fixed", "broken"):
         return _correction(spec, name, scored)
+    if head in CRITIQUE_FIGURES:
+        return _critique(spec, name, scored)
     if head == "first_error":
         return _first_error(spec, name, scored)
     return _detection(spec, name, scored)
@@ -160,13 +169,46 @@ def _leakage(spec: Benchmark, name: str, scored: Sequence[Scored], base: float) 
 
 
 def _correction(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
-    """P(right after | wrong before) - P(wrong after | right before)."""
-    rows = []
+    """P(right after | wrong before) - P(wrong after | right before), or one of the two alone."""
+    rows, fixed, broken = [], float(name != "broken"), {"correction": -1.0, "fixed": 0.0, "broken": 1.0}[name]
     for s in scored:
         before = bool(s.sample.meta["right_before"])
         sides = [[0.0, 0.0, 1.0 - v, 1.0] if before else [v, 1.0, 0.0, 0.0] for v in _verdicts(s)]
         rows.append((cluster(spec, s.sample), sides))
-    return _made(name, rows, lambda x: _share(x[..., 0], x[..., 1]) - _share(x[..., 2], x[..., 3]))
+    sides_of = ((fixed, 0), (broken, 2))
+    return _made(name, rows, lambda x: sum(by * _share(x[..., i], x[..., i + 1]) for by, i in sides_of if by))
+
+
+def _critique(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
+    """What is counted of critics: their scores of steps, their written critiques, their alarms over right solutions."""
+    if name in critic_counts.FROM_SCORES:
+        return _weighted(spec, name, scored)
+    if name == "false_alarm":
+        held = [(s, critic_counts.alarm(s)) for s in scored]
+        rows = [(cluster(spec, s.sample), terms) for s, terms in held if terms is not None]
+        return _made(name, rows, lambda x: _share(x[..., 0], x[..., 1])) if rows else _nothing(name)
+    rows = [(cluster(spec, s.sample), critic_counts.terms(name, s)) for s in scored]
+    return _made(name, rows, critic_counts.viscore if name == "viscore_local" else critic_counts.f1)
+
+
+def _weighted(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
+    """A figure of steps with its interval by resampling clusters whole; a step without a score has no bounds."""
+    steps = critic_counts.steps_of(scored)
+    if not len(steps.owner):
+        return _nothing(name)
+    of = critic_counts.weighted(name, steps)
+    order: dict[Hashable, int] = {}
+    mine = np.array([order.setdefault(cluster(spec, scored[i].sample), len(order)) for i in steps.owner])
+    value = float(of(np.ones((1, len(mine))))[0])
+    low = high = None
+    if len(order) > 1:
+        low, high = weighted_interval(mine, len(order), of)
+        low, high = (low, high) if high > low else (None, None)
+    return Figure(name, value, low, high, len(mine), len(order), np.nan, np.nan)
+
+
+def _nothing(name: str) -> Figure:
+    return Figure(name, np.nan, None, None, 0, 0, np.nan, np.nan)
 
 
 def _first_error(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
@@ -237,31 +279,6 @@ def _made(name: str, rows: Sequence[Row], of: Callable[[Sums], Sums]) -> Figure:
     # more positives may lower or raise a share of positives, so which side is the floor is only known now
     ends = [end for end in (value, *bounds) if np.isfinite(end)] or [np.nan]
     return Figure(name, value, low, high, len(rows), len(order), min(ends), max(ends))
-
-
-def interval(sums: Sums, of: Callable[[Sums], Sums], *, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of a function of the clusters' summed terms.
-
-    For a mean it draws what `statistics.mean_interval` draws, so that both give the same numbers.
-
-    Args:
-        sums: clusters x terms.
-        of: (... x terms) -> (...).
-        draws: resamples.
-        seed: of the resampling.
-    """
-    generator = np.random.default_rng(seed)
-    groups = len(sums)
-    values = np.empty(draws)
-    step = max(1, _BLOCK // groups)
-    for start in range(0, draws, step):
-        size = min(step, draws - start)
-        drawn = generator.integers(0, groups, size=(size, groups))
-        drawn += np.arange(size)[:, None] * groups
-        weights = np.bincount(drawn.ravel(), minlength=size * groups).reshape(size, groups)
-        values[start : start + size] = of(weights @ sums)
-    low, high = np.nanquantile(values, [0.025, 0.975]) if np.isfinite(values).any() else (np.nan, np.nan)
-    return float(low), float(high)
 
 
 def cluster(spec: Benchmark, sample: Sample) -> Hashable:

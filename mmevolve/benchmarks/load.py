@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mmevolve.benchmarks.reshape import reshaped
 from mmevolve.benchmarks.rows import samples_of
 from mmevolve.benchmarks.spec import Benchmark, Source
 from mmevolve.data.rows import read_rows
@@ -100,6 +101,7 @@ def load_samples(
     try:
         rows = read_rows(path, split=source.split if source.hub else None)
         root = Path(path).parent if Path(path).exists() else None
+        rows = reshaped(rows, source)
         samples, count, problems = samples_of(spec, source, rows, root, most=limit if opened else 0, pictures=wanted)
     except ValueError as error:
         raise BadData(f"{spec.name}, '{path}'", [str(error)]) from error

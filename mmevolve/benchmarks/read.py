@@ -5,8 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from mmevolve.answers import extract, m3cot, mathvision, mathvista, mmmu, mmmu_pro, options, scienceqa, tabmwp, yes_no
+from mmevolve.answers import (
+    extract,
+    m3cot,
+    mathvision,
+    mathvista,
+    mmmu,
+    mmmu_pro,
+    options,
+    scienceqa,
+    tabmwp,
+    written_critique,
+    yes_no,
+)
 from mmevolve.answers import visonlyqa as vis
+from mmevolve.benchmarks import critic_scores
 from mmevolve.types import Sample
 
 Read = str | frozenset | tuple
@@ -76,6 +89,12 @@ def preference(text: str, sample: Sample) -> str | None:
     return None
 
 
+def critique(text: str, sample: Sample) -> tuple[bool | None, ...] | None:
+    """For each step whether a critique calls it wrong, None for a step it does not judge; None when it says nothing."""
+    said = written_critique.parse(text, len(sample.meta["steps"]))
+    return None if said.empty else said.steps
+
+
 EXTRACTORS: dict[str, Extractor] = {
     "stated": lambda text, s: extract(text, choices=s.choices, strict=True),
     "own": lambda text, s: extract(text, choices=s.choices, strict=False),
@@ -93,7 +112,10 @@ EXTRACTORS: dict[str, Extractor] = {
     "true_false": _choice(_true_false),
     "yes_no": lambda text, s: yes_no.parse(text),
     "pope": lambda text, s: yes_no.pope(text),
+    "step_scores": lambda text, s: critic_scores.verdicts(text, len(s.meta["steps"])),
     "step_verdicts": step_verdicts,
+    "critique": critique,
+    "pair_scores": lambda text, s: critic_scores.better(text),
     "preference": preference,
 }
 
@@ -107,5 +129,5 @@ def shown(read: Read | None) -> str | None:
     if read is None or isinstance(read, str):
         return read
     if isinstance(read, tuple):
-        return " ".join("wrong" if said else "right" for said in read)
+        return " ".join("?" if said is None else "wrong" if said else "right" for said in read)
     return " | ".join(sorted(str(part) for part in read))

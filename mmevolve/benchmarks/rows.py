@@ -226,6 +226,9 @@ def columns_needed(spec: Benchmark) -> dict[str, str]:
     for name in spec.figures:
         if " of " in name:
             named[name.partition(" of ")[2]] = f"the figure '{name}'"
+        elif name in ("answer_f1", "explanation_f1", "viscore_local"):
+            named |= {} if name == "explanation_f1" else {"answer_right": f"the figure '{name}'"}
+            named |= {} if name == "answer_f1" else {"step_explanations": f"the figure '{name}'"}
     parts = [part for part in spec.cluster.split(" and ") if part not in ("item", "image", "answer")]
     return named | {column: "cluster" for column in parts}
 

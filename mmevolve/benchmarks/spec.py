@@ -22,8 +22,13 @@ from mmevolve.config.tree import Items, Keyed, plain
 Kind = Literal["answer", "critique", "correction", "pairwise"]
 Repeat = Literal["once", "rotations", "blind"]
 AnswerIs = Literal["text", "letter", "index", "number", "raw", "ranks"]
+Rows = Literal["visco_critique", "visco_correction", "clean_twins"]
+Level = Literal["A", "AS", "ASE"]
 PLAIN_FIGURES = ("accuracy", "circular", "gain", "leakage", "f1", "precision", "recall", "yes_rate", "first_error")
-PLAIN_FIGURES += ("correction",)
+PLAIN_FIGURES += ("correction", "fixed", "broken")
+WRITTEN_FIGURES = ("answer_f1", "explanation_f1", "viscore_local")  # of what a critic writes
+CRITIQUE_FIGURES = (*WRITTEN_FIGURES, "false_alarm", "step_auroc", "step_auprc", "wrong_share", "ece", "brier")
+PLAIN_FIGURES += CRITIQUE_FIGURES
 GROUPED_FIGURES = ("macro", "worst", "best")  # written `macro of subject`
 FIELDS = {"answer": {"question"}, "critique": {"question", "steps"}, "correction": {"question", "before", "critique"}}
 FIELDS["pairwise"] = {"question", "first", "second"}
@@ -54,6 +59,11 @@ class Source:
         part: what part of the benchmark this is, when that is not just its first rows.
     """
 
+        rows: what makes plain rows of published ones: those of VISCO, to be criticised or corrected; or each solution
+            with errors and, beside it, the same without.
+        critiques: for `visco_correction`, results of an evaluation on `visco_critique` whose critiques are shown; by
+            default the annotators' are.
+        level: what of a critique is shown: the verdict on the answer (A), also on the steps (AS), also why (ASE).
     path: str | None = None
     hub: str | None = None
     world: Literal["shapes"] | None = None
@@ -73,6 +83,9 @@ class Source:
 
     @property
     def place(self) -> str:
+    rows: Rows | None = None
+    critiques: str | None = None
+    level: Level = "ASE"
         """What the source is called in messages."""
         return self.path or (f"hub {self.hub}" if self.hub else f"world {self.world}")
 
@@ -233,6 +246,9 @@ def _senseless(spec: Benchmark) -> Iterator[tuple[str, str]]:
     for figure, repeat in (("circular", "rotations"), ("gain", "blind"), ("leakage", "blind")):
         if figure in spec.figures and spec.repeat != repeat:
             yield "figures", f"the figure '{figure}' needs `repeat: {repeat}`"
+    for name in CRITIQUE_FIGURES if spec.kind != "critique" else ():
+        if name in spec.figures:
+            yield "figures", f"the figure '{name}' needs `kind: critique`"
     asked = set(_FIELD.findall(spec.prompt))
     for name in sorted(asked - FIELDS[spec.kind]):
         yield "prompt", f"the prompt's field '{{{name}}}' is unknown{hint(name, FIELDS[spec.kind])}"

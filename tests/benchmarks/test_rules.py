@@ -134,7 +134,7 @@ HOSTILE = [
 @pytest.mark.parametrize("rule", sorted(EXTRACTORS))
 def test_no_response_stops_the_scoring(rule, score):
     kinds = {"letter": (PAIR, TRUE), "all_steps": (STEPS,), "mmstar": (PAIR,)}.get(score, (PAIR, TRUE, OPEN))
-    if (rule == "step_verdicts") != (score == "all_steps"):
+    if (rule in ("step_verdicts", "step_scores", "critique")) != (score == "all_steps"):
         return  # steps are read and judged by rules of their own
     for sample in kinds:
         for text in HOSTILE:

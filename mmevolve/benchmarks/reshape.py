@@ -1,0 +1,60 @@
+"""Published rows whose shape is none of a question's, made plain before their columns are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmevolve.benchmarks.spec import Source
+from mmevolve.data.rows import Row
+from mmevolve.data.visco import correction_rows, critique_rows
+
+CHAIN = "chain"  # column that tells a solution with errors from its twin without
+
+
+def reshaped(rows: Iterator[Row], source: Source) -> Iterator[Row]:
+    """The rows as a source's `rows` makes them.
+
+    Raises:
+        ValueError: when the critiques that a source names cannot be read.
+    """
+    if source.rows == "visco_critique":
+        return critique_rows(rows)
+    if source.rows == "visco_correction":
+        critiques = responses(source.critiques) if source.critiques is not None else None
+        return correction_rows(rows, level=source.level, critiques=critiques)
+    return clean_twins(rows) if source.rows == "clean_twins" else rows
+
+
+def clean_twins(rows: Iterator[Row]) -> Iterator[Row]:
+    """Each row, then the same with its `clean_steps`, all of them right, under `<id>~clean`."""
+    for row in rows:
+        values, clean = dict(row.values), row.values.get("clean_steps")
+        yield row if row.problem else Row(row.number, values | {CHAIN: "with errors"})
+        if row.problem:
+            continue
+        if not isinstance(clean, list) or not clean:
+            yield Row(row.number, problem="no column 'clean_steps' with the same solution without errors")
+            continue
+        twin = {"id": f"{values.get('id')}~clean", "steps": clean, "step_labels": [1] * len(clean), CHAIN: "clean"}
+        yield Row(row.number, values | twin)
+
+
+def responses(path: str) -> dict[str, str | None]:
+    """First responses by id, of a `results.jsonl` or the folder that holds it.
+
+    Raises:
+        ValueError: when there is none, or it is not what `mmevolve eval` writes.
+    """
+    place = Path(path) / "results.jsonl" if Path(path).is_dir() else Path(path)
+    if not place.is_file():
+        raise ValueError(f"critiques '{path}': no such results: they are what `mmevolve eval` on visco_critique writes")
+    found: dict[str, str | None] = {}
+    for number, line in enumerate(place.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            found.setdefault(row["id"], row["response"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"critiques '{place}', row {number}: not a row of results: {error!r}") from error
+    return found
