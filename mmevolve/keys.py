@@ -45,6 +45,15 @@ def describe(value: Any) -> Any:
     raise TypeError(f"cannot tell what {type(value).__name__} is for the store's keys: give it a describe() method")
 
 
+def without_defaults(part: Any, names: Sequence[str]) -> dict[str, Any]:
+    """A part's description without those of the named settings that are at their defaults.
+
+    For settings that a part gained after runs were made with it: what those runs made is still what they would make.
+    """
+    fields = [f for f in dataclasses.fields(part) if f.name not in names or getattr(part, f.name) != f.default]
+    return {"_target_": _name(type(part)), **{f.name: describe(getattr(part, f.name)) for f in fields}}
+
+
 def difference(old: Any, new: Any, place: str = "") -> str:
     """The first place where two descriptions differ, in words; empty when they are the same."""
     if isinstance(old, dict) and isinstance(new, dict):

@@ -68,7 +68,7 @@ class ClarityLabels:
 
     def _clear(self, t: Trajectory, value: Critique | None, prior: float) -> list[float]:
         if value is not None:
-            return [float(abs(v - prior) > self.epsilon) for v in value.step_scores]
+            return [v if math.isnan(v) else float(abs(v - prior) > self.epsilon) for v in value.step_scores]
         if self.rule == "claim":
             return [float(s.kind == "perception" or bool(_NUMBER.search(s.text))) for s in t.steps]
         shares = [(k + 1) / len(t.steps) for k in range(len(t.steps))]

@@ -9,10 +9,13 @@ Three attempts at one question whose answer is 4:
 Completions, k = 4. From A: 4, 4, 5, 4 -> 3/4. From A B: 4, 4, 4, 4 -> 1. From A C: 5, 5, 5, 5 -> 0.
 """
 
+import math
+
 import pytest
 
 from mmevolve.critics.answer import AnswerMatch
 from mmevolve.critics.rollout_value import RolloutValue
+from mmevolve.keys import describe
 from mmevolve.models.scripted import Scripted
 from mmevolve.samplers.rollouts import Rollouts
 from mmevolve.types import Critique, Sample, Step, Trajectory
@@ -128,3 +131,62 @@ def test_values_are_the_same_alone_and_among_others():
 def test_values_are_multiples_of_one_over_k(k):
     (said, *_) = judged(ATTEMPTS, Rollouts(k=k))
     assert said.step_scores[0] == {1: 1.0, 2: 1.0, 4: 0.75}[k]
+
+
+class Counted(Scripted):
+    """Counts the prefixes that it completes."""
+
+    def generate(self, chats, **words):
+        COMPLETED.append(len(chats))
+        return super().generate(chats, **words)
+
+
+COMPLETED: list[int] = []
+
+
+def guess(said, seed, index):
+    return f"answer : {(seed + index) % 2}"
+
+
+def long_attempts(n=4, steps=4):
+    sample = Sample("q", "how many ?", answer="1")
+    lines = [tuple(Step(f"{k} of {i}") for k in range(steps)) for i in range(n)]
+    return [(sample, Trajectory(f"q/0/{i}", "q", "m", own, "1")) for i, own in enumerate(lines)]
+
+
+def test_a_budget_pays_for_so_many_prefixes_of_a_sample_and_the_rest_has_no_value():
+    """Four attempts of four steps have twelve prefixes; the last step's verdict is free."""
+    items = long_attempts()
+    full = {c.trajectory_id: c for c in RolloutValue(Scripted(guess), Rollouts(k=2), AnswerMatch())(items)}
+    said = list(RolloutValue(Scripted(guess), Rollouts(k=2), AnswerMatch(), budget=5)(items))
+    known = [(c.trajectory_id, k) for c in said for k, v in enumerate(c.step_scores[:-1]) if not math.isnan(v)]
+    assert len(known) == 5
+    for c in said:
+        assert c.step_scores[-1] == 1.0 and c.error is None
+        for value, whole in zip(c.step_scores, full[c.trajectory_id].step_scores, strict=True):
+            assert math.isnan(value) or value == whole
+        assert c.score == min(v for v in c.step_scores if not math.isnan(v))
+    other = RolloutValue(Scripted(guess), Rollouts(k=2), AnswerMatch(), budget=5)(items[::-1])
+    assert str(list(other)[::-1]) == str(said), "whatever the order"
+
+
+@pytest.mark.parametrize("budget", [0, -1])
+def test_a_budget_that_buys_nothing_is_refused(budget):
+    with pytest.raises(ValueError, match=f"critic 'value': a label budget of {budget}: expected 1 or more"):
+        RolloutValue(Scripted(guess), Rollouts(), AnswerMatch(), budget=budget)
+
+
+def test_values_are_remembered_until_the_weights_change():
+    COMPLETED.clear()
+    policy = Counted(guess)
+    critic = RolloutValue(policy, Rollouts(k=2), AnswerMatch())
+    first = list(critic(long_attempts()))
+    assert list(critic(long_attempts())) == first and COMPLETED == [12]
+    object.__setattr__(policy, "name", "scripted@round=000")
+    list(critic(long_attempts()))
+    assert COMPLETED == [12, 12]
+
+
+def test_the_key_of_values_that_were_made_without_a_budget_stays():
+    critic = RolloutValue(Scripted(guess), Rollouts(), AnswerMatch())
+    assert set(describe(critic)) == {"_target_", "policy", "rollouts", "verifier", "name"}
