@@ -90,6 +90,18 @@ def _score(options: argparse.Namespace) -> int:
     return code(engine("mmevolve.scoring", "score")(options.run, options.critic, allow=options.allow))
 
 
+def _explore(options: argparse.Namespace) -> int:
+    return code(engine("mmevolve.explorer.serve", "explore")(options.run, options.out, options.port))
+
+
+def _trace(options: argparse.Namespace) -> int:
+    return code(engine("mmevolve.lineage.say", "trace")(options.run, options.row, json=options.json))
+
+
+def _forget(options: argparse.Namespace) -> int:
+    return code(engine("mmevolve.lineage.say", "forget")(options.run, options.image, json=options.json))
+
+
 def _ls(options: argparse.Namespace) -> int:
     from mmevolve.commands.listing import print_listing
 
@@ -134,6 +146,9 @@ _VERBS = {
     "eval": _eval,
     "report": _report,
     "score": _score,
+    "explore": _explore,
+    "trace": _trace,
+    "forget": _forget,
     "schema": _schema,
     "explain": _explain,
 }

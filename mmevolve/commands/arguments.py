@@ -53,6 +53,8 @@ def parser() -> argparse.ArgumentParser:
     report = verbs.add_parser("report", help="write the run's report as one HTML file")
     report.add_argument("run", metavar="RUN")
 
+    _lineage_verbs(verbs)
+
     score = verbs.add_parser("score", help="judge the stored trajectories of a run again, and measure the critic")
     score.add_argument("run", metavar="RUN", help="a run folder, such as runs/quickstart")
     score.add_argument(
@@ -68,6 +70,23 @@ def parser() -> argparse.ArgumentParser:
     explain = verbs.add_parser("explain", help="what a part or a setting means")
     explain.add_argument("key", metavar="KEY", help="samplers.Independent, samplers.Independent.n, or a setting's name")
     return whole
+
+
+def _lineage_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    explore = verbs.add_parser("explore", help="read every attempt and critique of a run in a browser")
+    explore.add_argument("run", metavar="RUN", help="a run folder, such as runs/quickstart")
+    explore.add_argument("--out", metavar="PLACE", help="write it to one FILE.html, or to a folder, and serve nothing")
+    explore.add_argument("--port", type=int, default=0, metavar="N", help="of the server on this machine (a free one)")
+
+    trace = verbs.add_parser("trace", help="what made a training row, or which rows a checkpoint was trained on")
+    trace.add_argument("run", metavar="RUN", help="a run folder, such as runs/quickstart")
+    trace.add_argument("row", metavar="ROW", help="LOOP/ROUND/NUMBER, an attempt's id, or a checkpoint as LOOP/ROUND")
+    trace.add_argument("--json", action="store_true", help="print it as JSON")
+
+    forget = verbs.add_parser("forget", help="what would have to be redone without a picture; changes nothing")
+    forget.add_argument("run", metavar="RUN", help="a run folder, such as runs/quickstart")
+    forget.add_argument("image", metavar="IMAGE", help="a picture's file or SHA-256, or the id of a sample")
+    forget.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def _eval_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,0 +1,71 @@
+"""Tables of a run folder by their heads and columns, without making nouns of their rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmevolve.store import CLASS, KEY, damaged
+
+
+def made_of(path: Path) -> dict[str, Any]:
+    """The description of settings and inputs that a table carries; empty when the file is absent or has none.
+
+    Raises:
+        StoreError: when the file is damaged.
+    """
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads((pq.read_schema(path).metadata or {}).get(KEY, b"{}"))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise damaged(path, error) from error
+    return found if isinstance(found, dict) else {}
+
+
+def kind_of(path: Path) -> str:
+    """Name of the noun whose rows a table holds.
+
+    Raises:
+        StoreError: when the file is damaged.
+    """
+    try:
+        return ((pq.read_schema(path).metadata or {}).get(CLASS) or b"").decode()
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(path, error) from error
+
+
+def columns(path: Path, names: tuple[str, ...]) -> pa.Table:
+    """Some columns of a table, those that it has.
+
+    Raises:
+        StoreError: when the file is damaged.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read([n for n in names if n in file.schema_arrow.names], use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(path, error) from error
+
+
+def one_row(path: Path, index: int, names: tuple[str, ...]) -> dict[str, Any]:
+    """Some columns of one row, read from the row group that holds it.
+
+    Raises:
+        StoreError: when the file is damaged.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            known = [n for n in names if n in file.schema_arrow.names]
+            for group in range(file.num_row_groups):
+                size = file.metadata.row_group(group).num_rows
+                if index < size:
+                    return file.read_row_group(group, known, use_threads=False).slice(index, 1).to_pylist()[0]
+                index -= size
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(path, error) from error
+    raise IndexError(f"{path} has no row {index}")
