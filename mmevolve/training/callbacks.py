@@ -49,6 +49,25 @@ class Learning(lightning.Callback):
         torch.manual_seed(self.seed + trainer.global_rank)
 
 
+class Checkpointing(lightning.Callback):
+    """Gradient checkpointing of the decoder's layers while training; a frozen eye, which does not train, has none."""
+
+    def __init__(self, on: bool):
+        self.on = on
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        if self.on:
+            for part in module.parts():
+                if hasattr(part, "gradient_checkpointing_enable"):
+                    part.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+    def on_train_end(self, trainer: Any, module: Any) -> None:
+        if self.on:
+            for part in module.parts():
+                if hasattr(part, "gradient_checkpointing_disable"):
+                    part.gradient_checkpointing_disable()
+
+
 class Progress(lightning.Callback):
     """Tell the console how far training is."""
 

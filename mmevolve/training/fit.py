@@ -22,10 +22,20 @@ from mmevolve.keys import describe, difference
 from mmevolve.protocols import Loss
 from mmevolve.store import RunStore, StoreError
 from mmevolve.text import chunks, stable_seed
-from mmevolve.training.callbacks import KeepState, Learning, Progress, RestoreState, interruptible, settings
+from mmevolve.training.callbacks import (
+    Checkpointing,
+    KeepState,
+    Learning,
+    Progress,
+    RestoreState,
+    interruptible,
+    settings,
+)
 from mmevolve.training.logs import loggers
+from mmevolve.training.memory import LargestFirst, fitting
 from mmevolve.training.modules import ReasonerModule
 from mmevolve.training.pairs import check_pairs
+from mmevolve.training.passes import Passes
 from mmevolve.training.reference import kept_reference, wants_mismatched
 from mmevolve.types import Example, Preference, Rollout
 
@@ -50,6 +60,8 @@ class Fit:
         reference: what a loss compares with: the policy as the round's training starts (`start`), or the base model
             under its adapter (`base`), the same in every round.
         module: the LightningModule that turns rows into the loss's input.
+        passes: how the rows of a step go through the model: shared prompts, token budgets, checkpointing, a memory
+            limit; None for one padded pass of all.
         shuffle: another order each round and epoch, by seed; False keeps the rows' order.
         bucket: batches made together from rows of like length, then shuffled: less padding, another order.
         clip: gradient norm limit.
@@ -69,6 +81,7 @@ class Fit:
     carry: Literal["nothing", "weights", "optimizer"] = "weights"
     reference: Literal["start", "base"] = "start"
     module: Callable[..., ReasonerModule] = ReasonerModule
+    passes: Passes | None = None
     shuffle: bool = True
     bucket: Annotated[int, Range(1)] = 1
     clip: float = 1.0
@@ -84,7 +97,7 @@ class Fit:
         Raises:
             StoreError: when the checkpoint on disk was made otherwise, or cannot be written.
             ValueError: when there is no row, one of another type than the loss trains on, or one that it cannot learn
-                from; for `reference: base` without an adapter.
+                from; for `reference: base` without an adapter; when a row or a batch is more than `passes` allow.
         """
         folder = store.checkpoint(round)
         version = f"{store.stage_name}/round={round:03d}"
@@ -105,10 +118,16 @@ class Fit:
             policy.go_home()
         if self.loss.example is Preference:
             check_pairs(examples)
+        examples, dropped = (examples, []) if self.passes is None else fitting(policy, examples, self.passes)
+        if not examples:
+            raise ValueError(f"{store.stage_name}, round {round}: every row is more than one pass by itself")
         if self.loss.needs_reference:
             base, mismatched = self.reference == "base", wants_mismatched(self.loss)
-            examples = kept_reference(store, policy, examples, round=round, base=base, mismatched=mismatched)
-        module = self.module(policy, loss=self.loss, optimizer=self.optimizer, scheduler=self.scheduler)
+            examples = kept_reference(
+                store, policy, examples, round=round, base=base, mismatched=mismatched, passes=self.passes
+            )
+        more = {} if self.passes is None else {"passes": self.passes}
+        module = self.module(policy, loss=self.loss, optimizer=self.optimizer, scheduler=self.scheduler, **more)
         names = [n for n, _ in policy.named_weights()]
         aside = folder.with_suffix(".tmp")
         if not ranks.helps():
@@ -123,12 +142,16 @@ class Fit:
             KeepState(aside, names),
             Progress(),
         ]
+        if self.passes is not None:
+            callbacks += [Checkpointing(self.passes.checkpoint), LargestFirst(batches, self.passes)]
         try:
             self._fit(module, batches, callbacks, store, round)
             if ranks.helps():
                 ranks.wait_for(folder)
             else:
                 policy.save(aside)
+                if dropped:
+                    (aside / "left_out.json").write_text(json.dumps(dropped, indent=1))
                 (aside / "made_by.json").write_text(json.dumps(key, indent=1, sort_keys=True))
                 os.replace(aside, folder)  # a finished checkpoint appears in one step
         except (OSError, SafetensorError) as error:

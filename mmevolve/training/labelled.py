@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from mmevolve.losses.inputs import LossInput
-from mmevolve.models.encode import Row, collate
-from mmevolve.models.score import Scored, score
+from mmevolve.models.encode import Row
 from mmevolve.training.check_rows import check_completion
 from mmevolve.training.padded import padded
+from mmevolve.training.passes import Read, plainly
 from mmevolve.types import Labelled
 
 
@@ -60,14 +60,14 @@ def labelled_tokens(policy: Any, row: Labelled, completion: str | None = None) -
     return Row(policy.encoder.prompt(row.prompt), ids)
 
 
-def labelled_input(policy: Any, rows: Sequence[Labelled]) -> LossInput:
+def labelled_input(policy: Any, rows: Sequence[Labelled], read: Read = plainly) -> LossInput:
     """Answers to per-token log-probabilities (B, T) and labels (B, S), NaN past a row's last.
 
     A row weighs as its last label does, which is the answer's. Mismatched completions are scored without gradient.
     """
     names = [f"row from '{row.source}'" for row in rows]
     tokens = [labelled_tokens(policy, row) for row in rows]
-    out = _scored(policy, tokens)
+    out = read(policy, tokens)
     labels = torch.full((len(rows), max(len(row.labels) for row in rows)), math.nan, device=out.logps.device)
     for i, row in enumerate(rows):
         labels[i, : len(row.labels)] = torch.tensor(row.labels)
@@ -81,13 +81,8 @@ def labelled_input(policy: Any, rows: Sequence[Labelled]) -> LossInput:
     if all(row.mismatched for row in scored):
         others = [labelled_tokens(policy, row, row.mismatched) for row in scored]
         with torch.no_grad():
-            apart = _scored(policy, others)
+            apart = read(policy, others)
         lengths = [len(row.completion) for row in others]
         reference = padded([r.ref_mismatched for r in scored], lengths, apart.logps, names, "its reference scored")
         said |= {"kl_logps": apart.logps, "kl_ref_logps": reference, "kl_mask": apart.mask}
     return LossInput(out.logps, out.mask, weight, **said)
-
-
-def _scored(policy: Any, tokens: list[Row]) -> Scored:
-    batch = collate(tokens, pad=policy.pad, device=policy.device, side="right")
-    return score(policy.model, batch, tokens)

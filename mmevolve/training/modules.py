@@ -7,18 +7,20 @@ spreads it over devices and nodes exactly as `Trainer.fit` spreads training.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import lightning
 import torch
 
 from mmevolve.losses.inputs import LossInput
-from mmevolve.models.encode import Row, collate
-from mmevolve.models.score import score
+from mmevolve.models.encode import Row
 from mmevolve.protocols import Loss
 from mmevolve.training.check_rows import check_completion
 from mmevolve.training.labelled import labelled_input
+from mmevolve.training.memory import no_room
 from mmevolve.training.pairs import pair_input
+from mmevolve.training.passes import Passes, Read, Reader, plainly
 from mmevolve.training.rollouts import rollout_input
 from mmevolve.types import Demonstration, Example, Labelled, Preference, Rollout
 
@@ -34,6 +36,7 @@ class ReasonerModule(lightning.LightningModule):
         optimizer: `optimizer(parameters)`.
         scheduler: `scheduler(optimizer)`, stepped once a batch; None for a constant rate.
         work: what `predict_step` runs on a batch of units.
+        passes: how the rows of a batch go through the model; None for one padded pass of all.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class ReasonerModule(lightning.LightningModule):
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         scheduler: Callable[..., Any] | None = None,
         work: Work | None = None,
+        passes: Passes | None = None,
     ):
         super().__init__()
         self.policy = policy
@@ -51,6 +55,8 @@ class ReasonerModule(lightning.LightningModule):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.work = work
+        self.learning: Sequence[Any] = ()
+        self.read: Read = plainly if passes is None else Reader(passes)
         for i, part in enumerate(self.parts()):
             self.add_module(f"part{i}", part)
 
@@ -64,11 +70,11 @@ class ReasonerModule(lightning.LightningModule):
     def loss_input(self, rows: Sequence[Example]) -> LossInput:
         """Rows of one kind to per-token log-probabilities (B, T) and what else the kind carries."""
         if isinstance(rows[0], Preference):
-            return pair_input(self.policy, rows)
+            return pair_input(self.policy, rows, self.read)
         if isinstance(rows[0], Rollout):
-            return rollout_input(self.policy, rows)
+            return rollout_input(self.policy, rows, self.read)
         if isinstance(rows[0], Labelled):
-            return labelled_input(self.policy, rows)
+            return labelled_input(self.policy, rows, self.read)
         return self._demonstrated(rows)
 
     def _demonstrated(self, rows: Sequence[Demonstration]) -> LossInput:
@@ -76,8 +82,7 @@ class ReasonerModule(lightning.LightningModule):
         encoded = [Row(encoder.prompt(r.prompt), encoder.completion(r.completion)) for r in rows]
         for row, tokens in zip(rows, encoded, strict=True):
             check_completion(row.source, tokens.completion, self.policy.banned_in_completion)
-        batch = collate(encoded, pad=self.policy.pad, device=self.policy.device, side="right")
-        out = score(self.policy.model, batch, encoded)
+        out = self.read(self.policy, encoded)
         weight = torch.tensor([r.weight for r in rows], device=out.logps.device)
         return LossInput(out.logps, out.mask * self._learned(rows, out.mask), weight)
 
@@ -91,9 +96,17 @@ class ReasonerModule(lightning.LightningModule):
         return learned
 
     def training_step(self, batch: Sequence[Any], batch_idx: int) -> torch.Tensor:
-        out = self.loss(self.loss_input(batch))
+        self.learning = batch
+        with no_room(batch):
+            out = self.loss(self.loss_input(batch))
         self.log_dict({f"train/{k}": v for k, v in out.metrics.items()}, batch_size=len(batch))
         return out.loss
+
+    def backward(self, loss: torch.Tensor, *args: Any, **settings: Any) -> None:
+        """As Lightning has it; a batch that does not fit into memory is named."""
+        again = self.read.again(self.policy) if isinstance(self.read, Reader) else nullcontext()
+        with no_room(self.learning), again:
+            super().backward(loss, *args, **settings)
 
     def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
         out = self.loss(self.loss_input(batch))
@@ -134,10 +147,23 @@ class StepRewardModule(ReasonerModule):
                     "steps, expected a label for each step or one for the last, and as many weights or none"
                 )
         looks = self.policy.looks([r.prompt for r in rows], [r.completion for r in rows])
-        logits = self.policy.logits(tokens, ends, looks)
+        logits = self._logits(tokens, ends, looks)
         labels, mask = torch.full_like(logits, torch.nan), torch.zeros_like(logits)
         for i, (row, at) in enumerate(zip(rows, ends, strict=True)):
             labelled = slice(len(at) - len(row.labels), len(at))
             labels[i, labelled] = torch.tensor(row.labels, device=logits.device)
             mask[i, labelled] = torch.tensor(row.weights or [1.0] * len(row.labels), device=logits.device)
         return LossInput(logits, mask, torch.ones(len(rows), device=logits.device), labels=labels)
+
+    def _logits(
+        self, tokens: list[Row], ends: list[list[int]], looks: Sequence[Sequence[float | None]]
+    ) -> torch.Tensor:
+        """Head output (B, S), with rows of one prompt together where the passes say so."""
+        if not isinstance(self.read, Reader):
+            return self.policy.logits(tokens, ends, looks)
+
+        def head(hidden: torch.Tensor, rows: list[Row], first: list[int], at: list[int]) -> torch.Tensor:
+            seen = [looks[i] for i in at] if looks else looks
+            return self.policy._read(hidden, rows, first, [ends[i] for i in at], seen)
+
+        return self.read.states(self.policy.trunk, tokens, head)

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from mmevolve.losses.inputs import LossInput
-from mmevolve.models.encode import Row, collate
-from mmevolve.models.score import score
+from mmevolve.models.encode import Row
 from mmevolve.training.check_rows import check_completion
 from mmevolve.training.padded import padded
+from mmevolve.training.passes import Read, plainly
 from mmevolve.types import Preference
 
 
@@ -53,7 +53,7 @@ def check_pairs(rows: Sequence[Preference]) -> None:
         raise ValueError(f"all {len(rows)} pairs are ties (p_win 0.5): there is no preference to learn")
 
 
-def pair_input(policy: Any, rows: Sequence[Preference]) -> LossInput:
+def pair_input(policy: Any, rows: Sequence[Preference], read: Read = plainly) -> LossInput:
     """Pairs to per-token log-probabilities: all chosen rows, then all rejected ones.
 
     A pair's shared prefix stands before both sides, is marked in `prefix` and has no part in the mask. A side ends with
@@ -61,8 +61,7 @@ def pair_input(policy: Any, rows: Sequence[Preference]) -> LossInput:
     """
     both = [sides(policy, row) for row in rows]
     tokens = [w for w, _ in both] + [y for _, y in both]
-    batch = collate(tokens, pad=policy.pad, device=policy.device, side="right")
-    out = score(policy.model, batch, tokens)
+    out = read(policy, tokens)
     shared = torch.tensor([prefix_length(policy, row) for row in rows] * 2, device=out.mask.device)
     prefix = (torch.arange(out.mask.shape[1], device=out.mask.device) < shared[:, None]).to(out.mask.dtype)
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from mmevolve.models.encode import Row, collate
+from mmevolve.models.encode import Row
 from mmevolve.models.prefix import shared_batches
-from mmevolve.models.score import score
 from mmevolve.models.vlm import SCORE_TOKENS
 from mmevolve.store import RunStore, Units
 from mmevolve.text import chunks
 from mmevolve.training.labelled import ScoredLabelled, labelled_tokens, mismatched_completions
 from mmevolve.training.pairs import ScoredPair, check_pairs, sides
+from mmevolve.training.passes import Passes, Read, Reader, plainly
 from mmevolve.training.rollouts import ScoredRollout, rollout_tokens
 from mmevolve.types import Example, Labelled, Preference, Rollout
 
@@ -25,17 +25,33 @@ SCORED = {Preference: ScoredPair, Rollout: ScoredRollout, Labelled: ScoredLabell
 
 
 def kept_reference(
-    store: RunStore, policy: Any, rows: Sequence[Example], *, round: int, base: bool, mismatched: bool
+    store: RunStore,
+    policy: Any,
+    rows: Sequence[Example],
+    *,
+    round: int,
+    base: bool,
+    mismatched: bool,
+    passes: Passes | None = None,
 ) -> list[Example]:
     """`with_reference` through the round's table `reference`; rows that carry a reference stay as they are."""
     if all(isinstance(row, tuple(SCORED.values())) for row in rows):
         return list(rows)
-    found = store.once(round, "reference", reference_table, policy, rows, base=base, mismatched=mismatched, round=round)
+    settings: dict[str, Any] = {"base": base, "mismatched": mismatched, "round": round}
+    if passes is not None:
+        settings["passes"] = passes
+    found = store.once(round, "reference", reference_table, policy, rows, **settings)
     return carrying(rows, found, mismatched=mismatched)
 
 
 def with_reference(
-    policy: Any, rows: Sequence[Example], *, reference: Any = None, base: bool = False, mismatched: bool = False
+    policy: Any,
+    rows: Sequence[Example],
+    *,
+    reference: Any = None,
+    base: bool = False,
+    mismatched: bool = False,
+    passes: Passes | None = None,
 ) -> list[Example]:
     """The rows with the reference's log-probabilities; weights and random state stay as they are.
 
@@ -45,6 +61,7 @@ def with_reference(
         reference: another model of the same base; None for the policy as it is now (SPPO, iterated DPO).
         base: with an adapter, score with it off: the reference is the base model, in every round.
         mismatched: score under each labelled row's prompt the completion of another row, too (KTO).
+        passes: how training will read the rows.
 
     Raises:
         ValueError: as `check_pairs` and `check_reference`; for `base` without an adapter.
@@ -53,7 +70,8 @@ def with_reference(
         check_pairs(rows)
     if reference is not None:
         check_reference(policy, reference)
-    made = reference_table(policy if reference is None else reference, rows, base=base, mismatched=mismatched, round=0)
+    other = policy if reference is None else reference
+    made = reference_table(other, rows, base=base, mismatched=mismatched, round=0, passes=passes)
     found = [row for unit in made.work(made.items) for row in unit]
     return carrying(rows, found, mismatched=mismatched)
 
@@ -71,7 +89,9 @@ def check_reference(policy: Any, reference: Any) -> None:
         )
 
 
-def reference_table(policy: Any, rows: Sequence[Example], *, base: bool, mismatched: bool, round: int) -> Units:
+def reference_table(
+    policy: Any, rows: Sequence[Example], *, base: bool, mismatched: bool, round: int, passes: Passes | None = None
+) -> Units:
     """For each row the fields that its scored kind adds: log-probabilities under the policy as it is, or its base.
 
     Raises:
@@ -84,7 +104,8 @@ def reference_table(policy: Any, rows: Sequence[Example], *, base: bool, mismatc
         )
     others = mismatched_completions(rows) if mismatched else [""] * len(rows)
     units = list(chunks(list(zip(rows, others, strict=True)), UNIT))
-    return Units(units, lambda todo: [_unit(policy, unit, base=base) for unit in todo])
+    read = plainly if passes is None else Reader(passes)
+    return Units(units, lambda todo: [_unit(policy, unit, read, base=base) for unit in todo])
 
 
 def carrying(rows: Sequence[Example], found: Sequence[Mapping[str, Any]], *, mismatched: bool) -> list[Example]:
@@ -104,14 +125,16 @@ def wants_mismatched(loss: Any) -> bool:
     return getattr(loss, "loss_type", "") == "kto" and getattr(loss, "reference_point", "") == "mismatched"
 
 
-def _unit(policy: Any, unit: Sequence[tuple[Example, str]], *, base: bool) -> list[dict[str, tuple[float, ...]]]:
+def _unit(
+    policy: Any, unit: Sequence[tuple[Example, str]], read: Read, *, base: bool
+) -> list[dict[str, tuple[float, ...]]]:
     tokens: list[Row] = []
     names = []
     for row, other in unit:
         made = _tokens(policy, row, other)
         names.append(list(made))
         tokens += made.values()
-    logps = iter(_logps(policy, tokens, base=base))
+    logps = iter(_logps(policy, tokens, read, base=base))
     return [{name: next(logps) for name in wanted} for wanted in names]
 
 
@@ -127,7 +150,7 @@ def _tokens(policy: Any, row: Example, other: str) -> dict[str, Row]:
     raise TypeError(f"a {type(row).__name__} is not compared with a reference")
 
 
-def _logps(policy: Any, tokens: list[Row], *, base: bool) -> list[tuple[float, ...]]:
+def _logps(policy: Any, tokens: list[Row], read: Read, *, base: bool) -> list[tuple[float, ...]]:
     """Log-probability of each completion token, by the pass that training makes: its roundings cancel in the ratio."""
     found: list[tuple[float, ...]] = [()] * len(tokens)
     learning = policy.model.training
@@ -135,8 +158,7 @@ def _logps(policy: Any, tokens: list[Row], *, base: bool) -> list[tuple[float, .
     with torch.inference_mode(), policy.model.disable_adapter() if base else nullcontext():
         for batch in shared_batches(tokens, SCORE_TOKENS):
             picked = [tokens[i] for i in batch]
-            inputs = collate(picked, pad=policy.pad, device=policy.device, side="right")
-            out = score(policy.model, inputs, picked).logps.tolist()
+            out = read(policy, picked).logps.tolist()
             for values, i in zip(out, batch, strict=True):
                 found[i] = tuple(values[: len(tokens[i].completion)])
     if learning:

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from mmevolve.losses.inputs import LossInput
-from mmevolve.models.encode import Row, collate
-from mmevolve.models.score import score
+from mmevolve.models.encode import Row
 from mmevolve.training.check_rows import check_completion
 from mmevolve.training.padded import padded
+from mmevolve.training.passes import Read, plainly
 from mmevolve.types import Rollout
 
 
@@ -45,14 +45,13 @@ def rollout_tokens(policy: Any, row: Rollout) -> Row:
     return Row(policy.encoder.prompt(row.prompt), row.token_ids)
 
 
-def rollout_input(policy: Any, rows: Sequence[Rollout]) -> LossInput:
+def rollout_input(policy: Any, rows: Sequence[Rollout], read: Read = plainly) -> LossInput:
     """Rollouts to per-token log-probabilities (B, T), those they were sampled with, and advantages.
 
     Advantages are (B, 1) when every row has one for all its tokens, else (B, T).
     """
     tokens = [rollout_tokens(policy, row) for row in rows]
-    batch = collate(tokens, pad=policy.pad, device=policy.device, side="right")
-    out = score(policy.model, batch, tokens)
+    out = read(policy, tokens)
     lengths = [len(row.token_ids) for row in rows]
     names = [f"rollout from '{row.source}'" for row in rows]
     if all(len(row.advantages) == 1 for row in rows):
