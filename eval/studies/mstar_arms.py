@@ -123,12 +123,11 @@ STUDIES = {
             "top_1": ranked(1),
             "top_4": ranked(4),
             "threshold": ranked(8),
-            "top_2_no_floor": ranked(2, 0.0),
             "random_2": ("recipes/shapes/random_2.yaml", []),
             "outcome_only": ("recipes/shapes/outcome_only.yaml", []),
         },
         [
-            *[("step_reward", b) for b in ("top_1", "top_4", "threshold", "top_2_no_floor", "random_2")],
+            *[("step_reward", b) for b in ("top_1", "top_4", "threshold", "random_2")],
             ("threshold", "random_2"),
             ("random_2", "outcome_only"),
         ],
