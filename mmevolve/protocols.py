@@ -40,6 +40,10 @@ class RoundState:
     probe: Any
 
 
+class TooLong(ValueError):
+    """A prompt that does not fit into a model's context; the sentence says by how much."""
+
+
 class VLM(Protocol):
     """A vision-language model: the only mutable object of the house."""
 

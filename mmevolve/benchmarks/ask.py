@@ -57,6 +57,7 @@ class Ask:
         question, fields = sample.question, {}
         if self.kind == "critique":
             fields = {"steps": "\n".join(f"{i}. {step}" for i, step in enumerate(sample.meta["steps"], start=1))}
+            fields["answer"] = str(sample.meta.get("response_answer", ""))
         elif self.kind == "correction":
             fields = {name: sample.meta[name] for name in ("before", "critique")}
         if self.kind == "pairwise":

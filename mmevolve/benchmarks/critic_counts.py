@@ -139,12 +139,10 @@ def viscore(x: np.ndarray) -> np.ndarray:
 
 
 def alarm(s: Scored) -> list[list[float]] | None:
-    """(alarm, 1) for a solution without an error, as read, were an unread one wrong, were it right; None for others."""
-    if not all(s.sample.meta["step_labels"]):
+    """(alarm, 1), three times, for a solution without an error that was judged; None for others."""
+    if s.read is None or not all(s.sample.meta["step_labels"]):
         return None
-    said = float(s.read is not None and any(s.read))  # type: ignore[arg-type]
-    unread = s.read is None
-    return [[said, float(not unread)], [1.0 if unread else said, 1.0], [said, 1.0]]
+    return [[float(any(s.read)), 1.0]] * 3
 
 
 def _said(s: Scored) -> Said:

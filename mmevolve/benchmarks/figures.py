@@ -110,8 +110,12 @@ def _figure(spec: Benchmark, name: str, scored: Sequence[Scored], base: float | 
 
 
 def _accuracy(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
-    rows = [(cluster(spec, s.sample), [[verdict, 1.0] for verdict in _verdicts(s)]) for s in scored]
-    made = _made(name, rows, lambda x: x[..., 0] / x[..., 1])
+    return _rate(name, [(cluster(spec, s.sample), [[verdict, 1.0] for verdict in _verdicts(s)]) for s in scored])
+
+
+def _rate(name: str, rows: Sequence[Row]) -> Figure:
+    """A share, whose interval is there too where all rows are alike."""
+    made = _made(name, rows, lambda x: _share(x[..., 0], x[..., 1]))
     if made.value in (0.0, 1.0) and made.clusters > 1:  # every resample is the same: the bootstrap knows nothing
         ends = wilson(round(made.value * made.clusters), made.clusters)
         return Figure(name, made.value, ends.low, ends.high, made.n, made.clusters, made.floor, made.ceiling)
@@ -186,7 +190,7 @@ def _critique(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
     if name == "false_alarm":
         held = [(s, critic_counts.alarm(s)) for s in scored]
         rows = [(cluster(spec, s.sample), terms) for s, terms in held if terms is not None]
-        return _made(name, rows, lambda x: _share(x[..., 0], x[..., 1])) if rows else _nothing(name)
+        return _rate(name, rows) if rows else _nothing(name)
     rows = [(cluster(spec, s.sample), critic_counts.terms(name, s)) for s in scored]
     return _made(name, rows, critic_counts.viscore if name == "viscore_local" else critic_counts.f1)
 

@@ -223,6 +223,8 @@ def _best(cell: Any) -> str:
 def columns_needed(spec: Benchmark) -> dict[str, str]:
     """Columns of `meta` that a spec counts by, and what for."""
     named = {column: "by" for column in spec.by} | {column: "apart" for column in spec.apart}
+    if spec.kind == "critique" and "{answer}" in spec.prompt:
+        named["response_answer"] = "the prompt"
     for name in spec.figures:
         if " of " in name:
             named[name.partition(" of ")[2]] = f"the figure '{name}'"

@@ -30,7 +30,11 @@ WRITTEN_FIGURES = ("answer_f1", "explanation_f1", "viscore_local")  # of what a 
 CRITIQUE_FIGURES = (*WRITTEN_FIGURES, "false_alarm", "step_auroc", "step_auprc", "wrong_share", "ece", "brier")
 PLAIN_FIGURES += CRITIQUE_FIGURES
 GROUPED_FIGURES = ("macro", "worst", "best")  # written `macro of subject`
-FIELDS = {"answer": {"question"}, "critique": {"question", "steps"}, "correction": {"question", "before", "critique"}}
+FIELDS = {
+    "answer": {"question"},
+    "critique": {"question", "steps", "answer"},
+    "correction": {"question", "before", "critique"},
+}
 FIELDS["pairwise"] = {"question", "first", "second"}
 _FIELD = re.compile(r"\{([a-z_]+)\}")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmevolve.models.encode import Row
+from mmevolve.protocols import TooLong
 from mmevolve.text import images_of
 from mmevolve.types import Chat
 
@@ -44,14 +45,14 @@ class Limits:
         """Tokens that a reply may have.
 
         Raises:
-            ValueError: when there is none left, naming the question.
+            TooLong: when there is none left, naming the question.
         """
         length = len(row.prompt.ids) + len(row.completion)
         if length >= self.context:
             seen, given = sum(i in self.ids for i in row.prompt.ids), len(images_of(chat))
             share = f", {seen:,} of them for {given} image{'s' if given > 1 else ''}" if given else ""
             cure = "give fewer or smaller images" if 2 * seen > length else "shorten it"
-            raise ValueError(
+            raise TooLong(
                 f"the prompt '{_begin(chat)}' has {length:,} tokens{share}: '{owner}' has a context of "
                 f"{self.context:,}, reply included; {cure}"
             )
