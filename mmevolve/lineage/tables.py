@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,15 @@ def kind_of(path: Path) -> str:
         raise damaged(path, error) from error
 
 
-def columns(path: Path, names: tuple[str, ...]) -> pa.Table:
-    """Some columns of a table, those that it has.
+def batches(path: Path, names: tuple[str, ...], *, size: int = 32768) -> Iterator[pa.RecordBatch]:
+    """Some columns of a table, a part of its rows at a time.
 
     Raises:
         StoreError: when the file is damaged.
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return file.read([n for n in names if n in file.schema_arrow.names], use_threads=False)
+            yield from file.iter_batches(size, columns=list(names), use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise damaged(path, error) from error
 
