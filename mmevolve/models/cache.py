@@ -50,8 +50,14 @@ class RoomyLayer(DynamicLayer):
     def batch_repeat_interleave(self, repeats: int) -> None:
         self._fill(self.keys.repeat_interleave(repeats, 0), self.values.repeat_interleave(repeats, 0))
 
-    def batch_select_indices(self, indices: torch.Tensor) -> None:
-        self._fill(self.keys[indices], self.values[indices])
+    def batch_select_indices(self, indices: torch.Tensor, last: int | None = None) -> None:
+        """Keep these rows, and of their tokens the last so many where that is said."""
+        begin = 0 if last is None else self.keys.shape[2] - last
+        self._fill(self.keys[indices, :, begin:], self.values[indices, :, begin:])
+
+    def add_rows(self, rows: int) -> None:
+        """So many more rows at the end; what stands in their columns so far is zeros, to be masked."""
+        self._fill(*(torch.cat([x, x.new_zeros(rows, *x.shape[1:])]) for x in (self.keys, self.values)))
 
 
 def make_roomy(cache: Cache) -> Cache:

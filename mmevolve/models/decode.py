@@ -1,23 +1,29 @@
-"""Sampling that reads each prompt once: prefill, copy the cache for N replies, drop rows as they finish.
+"""Sampling that reads each prompt once and keeps the batch full: as rows finish, further prompts take their place.
 
-`generate(num_return_sequences=N)` of transformers repeats the pixels and the prompt N times before the first forward
-pass; here the image is encoded and the prompt read once, whatever N is. The slow oracle is `generate` itself: greedy
+`generate(num_return_sequences=N)` of transformers repeats the prompt N times before the first forward pass and goes on
+until the longest reply ends; here a prompt is read once, whatever N is. The slow oracle is `generate` itself: greedy
 tokens are equal (tests/models/test_decode.py).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from mmevolve.models.cache import make_roomy, position_offsets, prompt_positions, rope_modules
+from mmevolve.models.cache import position_offsets, prompt_positions, rope_modules
+from mmevolve.models.copies import Copies
 from mmevolve.models.draw import draw, row_keys
+from mmevolve.models.encode import Row
+from mmevolve.models.shared import SharedPrompts, can_share
 
 COMPACT_BELOW = 0.8  # live share of the rows at which finished ones are dropped from the cache
+REFILL_BELOW = 0.75  # live share of the room at which further prompts join
+READ_TOKENS = 16384  # prompt tokens read in one pass
 
 
 @dataclass(frozen=True)
@@ -43,67 +49,139 @@ class Drawn:
 @torch.inference_mode()
 def decode(
     model: Any,
-    inputs: dict[str, torch.Tensor],
+    prompts: Sequence[Row],
     knobs: Knobs,
-    seeds: list[int],
+    seeds: Sequence[int],
     *,
+    read: Callable[[list[Row]], dict[str, Any]],
+    room: int,
     end: frozenset[int],
     banned: tuple[int, ...],
-    stopped: Any = None,
+    stopped: Callable[[list[int]], bool] | None = None,
 ) -> list[Drawn]:
-    """N replies to each left-padded prompt, prompt by prompt.
+    """N replies to each prompt, prompt by prompt.
 
     Args:
         model: a transformers image-text-to-text model in eval mode.
-        inputs: `input_ids` and `attention_mask` (P, T), left-padded, and the image tensors.
+        prompts: what is continued; neighbours are read together, so those of like length should be neighbours.
         knobs: drawing settings.
         seeds: one a prompt.
+        read: model inputs of some prompts: `input_ids` and `attention_mask` (P, T), left-padded, and the images.
+        room: replies drawn side by side, those of one prompt at least.
         end: ids that finish a reply (kept as its last token).
         banned: ids never drawn: image placeholders, padding, role markers.
-        stopped: `stopped(ids) -> bool`, asked after each token of a live reply; None when there are no stop strings.
+        stopped: `stopped(ids) -> bool`, asked after each token of a reply; None when there are no stop strings.
 
     Returns:
-        P * n replies.
+        len(prompts) * n replies.
 
     Raises:
         FloatingPointError: when the model's logits are not numbers.
     """
-    ropes = rope_modules(model)
-    mask = inputs["attention_mask"]
-    out = model(**inputs, **prompt_positions(ropes, inputs), use_cache=True, logits_to_keep=1)
-    offset = position_offsets(ropes, mask)
-    cache = make_roomy(out.past_key_values)
-    logits = out.logits[:, -1].float()
-    keys = row_keys(seeds, knobs.n)
-    if knobs.n > 1:
-        cache.batch_repeat_interleave(knobs.n)
-        logits, mask, offset = (x.repeat_interleave(knobs.n, 0) for x in (logits, mask, offset))
+    keys = row_keys(list(seeds), knobs.n)
     replies = [Drawn([], []) for _ in range(len(keys))]
-    rows = np.arange(len(keys))  # which reply each live row of the batch is
-    live = np.ones(len(keys), dtype=bool)
-    for t in range(knobs.max_tokens):
-        allowed = logits.clone()
-        allowed[:, list(banned)] = -torch.inf
-        ids = draw(allowed, keys[rows], t, temperature=knobs.temperature, top_k=knobs.top_k, top_p=knobs.top_p)
-        said = (logits.gather(-1, ids[:, None])[:, 0] - logits.logsumexp(-1)).tolist()
-        for row, (token, logprob) in enumerate(zip(ids.tolist(), said, strict=True)):
-            if not live[row]:
+    batch = _Batch(model, knobs.n)
+    begun = 0  # prompts that were read
+    while True:
+        if begun < len(prompts) and batch.calls_for_more(room):
+            batch.drop()
+            while begun < len(prompts) and (count := batch.space(prompts[begun:], room)):
+                batch.join(read(list(prompts[begun : begun + count])), begun)
+                begun += count
+        if not len(batch.rows):
+            return replies
+        ages = np.array([len(replies[row].ids) for row in batch.rows])
+        ids, said = _draw(batch.logits, keys[batch.rows], ages, knobs, banned)
+        for at, (row, token, logprob) in enumerate(zip(batch.rows, ids.tolist(), said.tolist(), strict=True)):
+            if not batch.live[at]:
                 continue
             if math.isnan(logprob):
                 raise FloatingPointError("the policy's logits are not numbers: its weights have diverged")
-            reply = replies[rows[row]]
+            reply = replies[row]
             reply.ids.append(token)
             reply.logprobs.append(logprob)
-            if token in end or (stopped is not None and stopped(reply.ids)):
-                reply.ended, live[row] = True, False
-        if not live.any() or t + 1 == knobs.max_tokens:
-            break
-        if live.mean() < COMPACT_BELOW:
-            keep = torch.from_numpy(np.flatnonzero(live)).to(ids.device)
-            cache.batch_select_indices(keep)
-            ids, mask, offset, rows, live = ids[keep], mask[keep], offset[keep], rows[live], live[live]
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], -1)
-        at = mask.sum(-1, keepdim=True) - 1 + offset
-        out = model(input_ids=ids[:, None], attention_mask=mask, position_ids=at, past_key_values=cache, use_cache=True)
-        logits = out.logits[:, -1].float()
-    return replies
+            reply.ended = token in end or (stopped is not None and stopped(reply.ids))
+            batch.live[at] = not reply.ended and len(reply.ids) < knobs.max_tokens
+        batch.step(ids)
+
+
+class _Batch:
+    """Replies that are drawn side by side.
+
+    Attributes:
+        rows: which reply each row is.
+        live: which rows go on.
+        logits: (B, V) float32, of each row's next token.
+    """
+
+    def __init__(self, model: Any, n: int):
+        self.model = model
+        self.n = n
+        self.ropes = rope_modules(model)
+        self._empty()
+
+    def _empty(self) -> None:
+        self.memory: SharedPrompts | Copies | None = None
+        self.rows = np.zeros(0, dtype=np.int64)
+        self.live = np.zeros(0, dtype=bool)
+        self.logits: Any = None
+
+    def calls_for_more(self, room: int) -> bool:
+        if self.memory is None:
+            return True
+        return self.memory.can_join and self.live.sum() <= min(REFILL_BELOW * room, room - self.n)
+
+    def space(self, waiting: Sequence[Row], room: int) -> int:
+        """How many of the waiting prompts can be read now, in one pass."""
+        if self.memory is None:
+            least, wanted = 1, max(1, room // self.n)
+        else:
+            least, wanted = 0, (room - len(self.rows)) // self.n if self.memory.can_join else 0
+        width = count = 0
+        for row in waiting[:wanted]:
+            width = max(width, len(row.prompt.ids) + len(row.completion))
+            if count and (count + 1) * width > READ_TOKENS:
+                break
+            count += 1
+        return max(count, least)
+
+    def join(self, inputs: dict[str, Any], first: int) -> None:
+        """Read prompts, the first of which has this number, and begin `n` replies to each."""
+        mask = inputs["attention_mask"]
+        out = self.model(**inputs, **prompt_positions(self.ropes, inputs), use_cache=True, logits_to_keep=1)
+        offset = position_offsets(self.ropes, mask)
+        if self.memory is None:
+            self.memory = (SharedPrompts if can_share(self.model, out.past_key_values) else Copies)(self.model)
+        self.memory.join(out.past_key_values, mask, offset, self.n)
+        logits = out.logits[:, -1].float().repeat_interleave(self.n, 0)
+        self.logits = logits if self.logits is None else torch.cat([self.logits, logits])
+        new = np.arange(first * self.n, (first + len(mask)) * self.n)
+        self.rows = np.concatenate([self.rows, new])
+        self.live = np.concatenate([self.live, np.ones(len(new), dtype=bool)])
+
+    def drop(self) -> None:
+        """Finished rows leave."""
+        if len(self.rows) and not self.live.all():
+            keep = torch.from_numpy(np.flatnonzero(self.live)).to(self.logits.device)
+            self.memory.keep(keep)
+            self.logits, self.rows, self.live = self.logits[keep], self.rows[self.live], self.live[self.live]
+
+    def step(self, ids: torch.Tensor) -> None:
+        """One more token (B,) of each row."""
+        if not self.live.any():
+            self._empty()
+            return
+        if self.live.mean() < COMPACT_BELOW:
+            ids = ids[torch.from_numpy(self.live).to(ids.device)]
+            self.drop()
+        self.logits = self.memory.step(ids).float()
+
+
+def _draw(
+    logits: torch.Tensor, keys: np.ndarray, ages: np.ndarray, knobs: Knobs, banned: tuple[int, ...]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids (B,) and their log-probabilities before anything was banned, tempered or cut off."""
+    allowed = logits.clone()
+    allowed[:, list(banned)] = -torch.inf
+    ids = draw(allowed, keys, ages, temperature=knobs.temperature, top_k=knobs.top_k, top_p=knobs.top_p)
+    return ids, logits.gather(-1, ids[:, None])[:, 0] - logits.logsumexp(-1)

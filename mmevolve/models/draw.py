@@ -28,10 +28,10 @@ def row_keys(seeds: list[int], n: int) -> np.ndarray:
         return mix(base[:, None] ^ index[None, :]).reshape(-1)
 
 
-def uniforms(keys: np.ndarray, token: int) -> np.ndarray:
-    """A float64 in [0, 1) for each row at one token position."""
+def uniforms(keys: np.ndarray, token: int | np.ndarray) -> np.ndarray:
+    """A float64 in [0, 1) for each row at its token position (B,), or at one position of all."""
     with np.errstate(over="ignore"):
-        bits = mix(keys + np.uint64(token + 1) * _GOLDEN)
+        bits = mix(keys + (np.asarray(token).astype(np.uint64) + np.uint64(1)) * _GOLDEN)
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
@@ -51,9 +51,15 @@ def truncate(logits: torch.Tensor, top_k: int, top_p: float) -> torch.Tensor:
 
 
 def draw(
-    logits: torch.Tensor, keys: np.ndarray, token: int, *, temperature: float, top_k: int, top_p: float
+    logits: torch.Tensor,
+    keys: np.ndarray,
+    token: int | np.ndarray,
+    *,
+    temperature: float,
+    top_k: int,
+    top_p: float,
 ) -> torch.Tensor:
-    """Token ids (B,) drawn from logits (B, V); temperature 0 takes the largest."""
+    """Token ids (B,) drawn from logits (B, V) at each row's token position; temperature 0 takes the largest."""
     if temperature == 0.0:
         return logits.argmax(-1)
     probabilities = truncate(logits / temperature, top_k, top_p).double().softmax(-1)

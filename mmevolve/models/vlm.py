@@ -133,22 +133,20 @@ class TransformersVLM:
             for i, chat in enumerate(chats)
         ]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].prompt.ids) + len(rows[i].completion))
+        drawn = decode(
+            self.model,
+            [rows[i] for i in order],
+            Knobs(n, temperature, top_k, top_p, max_tokens),
+            [seeds[i] for i in order],
+            read=lambda some: collate(some, pad=self.pad, device=self.device, side="left"),
+            room=self.decode_rows,
+            end=self._end,
+            banned=self._banned,
+            stopped=self._stopper(stop),
+        )
         replies: list[list[Reply]] = [[] for _ in chats]
-        step = max(1, self.decode_rows // n)
-        for start in range(0, len(order), step):
-            batch = order[start : start + step]
-            knobs = Knobs(n, temperature, top_k, top_p, max_tokens)
-            drawn = decode(
-                self.model,
-                collate([rows[i] for i in batch], pad=self.pad, device=self.device, side="left"),
-                knobs,
-                [seeds[i] for i in batch],
-                end=self._end,
-                banned=self._banned,
-                stopped=self._stopper(stop),
-            )
-            for k, i in enumerate(batch):
-                replies[i] = [self._reply(d) for d in drawn[k * n : (k + 1) * n]]
+        for k, i in enumerate(order):
+            replies[i] = [self._reply(d) for d in drawn[k * n : (k + 1) * n]]
         return replies
 
     def logprobs(self, chats: Sequence[Chat], completions: Sequence[str]) -> list[TokenScores]:
