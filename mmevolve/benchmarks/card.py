@@ -37,6 +37,7 @@ def lines(loaded: Loaded, author: str, scored: Sequence[Scored], found: Sequence
     if "leakage" in spec.figures and all(figure.name != "leakage" for figure in found):
         out.append("  leakage needs --base, what the model's language model alone scores without images")
     out += [f"  note: {note}" for note in spec.notes]
+    out += [f"  unconfirmed: {fact}" for fact in spec.unconfirmed]
     if spec.published:
         rows = ", ".join(f"{row.model} {row.score:.3f}" for row in spec.published[:4])
         whole = "; a subset's score does not compare with it" if loaded.part else ""

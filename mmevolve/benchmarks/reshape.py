@@ -10,6 +10,7 @@ from mmevolve.benchmarks.spec import Source
 from mmevolve.data.rows import Row
 from mmevolve.data.visco import correction_rows, critique_rows
 
+ROTATED = 1_000_000  # MMBench numbers the copies of question i with rotated options i + 1,000,000, i + 2,000,000, ...
 CHAIN = "chain"  # column that tells a solution with errors from its twin without
 
 
@@ -24,7 +25,8 @@ def reshaped(rows: Iterator[Row], source: Source) -> Iterator[Row]:
     if source.rows == "visco_correction":
         critiques = responses(source.critiques) if source.critiques is not None else None
         return correction_rows(rows, level=source.level, critiques=critiques)
-    return clean_twins(rows) if source.rows == "clean_twins" else rows
+    plain = {"clean_twins": clean_twins, "first_rotations": first_rotations, "hallusionbench": hallusionbench}
+    return plain[source.rows](rows) if source.rows is not None else rows
 
 
 def clean_twins(rows: Iterator[Row]) -> Iterator[Row]:
@@ -39,6 +41,35 @@ def clean_twins(rows: Iterator[Row]) -> Iterator[Row]:
             continue
         twin = {"id": f"{values.get('id')}~clean", "steps": clean, "step_labels": [1] * len(clean), CHAIN: "clean"}
         yield Row(row.number, values | twin)
+
+
+def first_rotations(rows: Iterator[Row]) -> Iterator[Row]:
+    """MMBench's rows without the rotated copies that stand among them; an option `nan` is none."""
+    for row in rows:
+        if row.problem:
+            yield row
+            continue
+        index = str(row.values.get("index", "")).strip()
+        if not index.isdigit():
+            yield Row(row.number, problem=f"index is {row.values.get('index')!r}, expected a whole number")
+        elif int(index) < ROTATED:
+            options = {key: None for key in "ABCDE" if str(row.values.get(key)) == "nan"}
+            yield Row(row.number, dict(row.values) | options)
+
+
+def hallusionbench(rows: Iterator[Row]) -> Iterator[Row]:
+    """HallusionBench's rows with yes or no for 1 or 0; `figure` names one picture, `set` one question over pictures."""
+    for row in rows:
+        values = dict(row.values)
+        keys = [str(values.get(key)) for key in ("category", "subcategory", "set_id")]
+        answer = {"1": "yes", "0": "no"}.get(str(values.get("gt_answer")))
+        if row.problem or answer is None:
+            said = row.problem or f"gt_answer is {values.get('gt_answer')!r}, expected '1' or '0'"
+            yield Row(row.number, problem=said)
+            continue
+        figure, question = ("/".join([*keys, str(values.get(key))]) for key in ("figure_id", "question_id"))
+        name = f"{figure}/{values.get('question_id')}"
+        yield Row(row.number, values | {"id": name, "answer": answer, "figure": figure, "set": question})
 
 
 def responses(path: str) -> dict[str, str | None]:

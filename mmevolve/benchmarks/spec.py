@@ -22,7 +22,7 @@ from mmevolve.config.tree import Items, Keyed, plain
 Kind = Literal["answer", "critique", "correction", "pairwise"]
 Repeat = Literal["once", "rotations", "blind"]
 AnswerIs = Literal["text", "letter", "index", "number", "raw", "ranks"]
-Rows = Literal["visco_critique", "visco_correction", "clean_twins"]
+Rows = Literal["visco_critique", "visco_correction", "clean_twins", "first_rotations", "hallusionbench"]
 Level = Literal["A", "AS", "ASE"]
 PLAIN_FIGURES = ("accuracy", "circular", "gain", "leakage", "f1", "precision", "recall", "yes_rate", "first_error")
 PLAIN_FIGURES += ("correction", "fixed", "broken")
@@ -64,7 +64,8 @@ class Source:
     """
 
         rows: what makes plain rows of published ones: those of VISCO, to be criticised or corrected; or each solution
-            with errors and, beside it, the same without.
+            with errors and, beside it, the same without; the first rotation of each question of MMBench; or those of
+            HallusionBench with names for its figures and its questions.
         critiques: for `visco_correction`, results of an evaluation on `visco_critique` whose critiques are shown; by
             default the annotators' are.
         level: what of a critique is shown: the verdict on the answer (A), also on the steps (AS), also why (ASE).
@@ -140,6 +141,7 @@ class Benchmark:
         show_choices: whether options are put under the question; false where the question already holds them.
         published: scores reported by others.
         notes: what a reader of the numbers must know.
+        unconfirmed: facts of this file for which no public source was found, or only others' word.
     """
 
     name: str
@@ -164,6 +166,7 @@ class Benchmark:
     show_choices: bool = True
     published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = ()
+    unconfirmed: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """What decides how a response is judged, for the store's keys."""
