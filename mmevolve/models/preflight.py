@@ -7,6 +7,7 @@ import runpy
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 _PROCESSORS = ("processor_config.json", "preprocessor_config.json")
@@ -18,8 +19,7 @@ _UNSAFE = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 def preflight(target: str, **settings: object) -> Iterator[str]:
     """What is wrong with the settings of a model part, one sentence each; `target` is the part's name."""
     if target == "ServedVLM":
-        # Run by itself, as this file is: the room's own __init__ loads torch.
-        yield from runpy.run_path(str(Path(__file__).with_name("served_preflight.py")))["preflight"](**settings)
+        yield from _beside("served_preflight")["preflight"](**settings)
     name = settings.get("name")
     if isinstance(name, str):
         yield from model_folder_problems(name)
@@ -53,8 +53,11 @@ def _folder_problems(folder: Path, name: str) -> Iterator[str]:
     if (folder / _ADAPTER).is_file():
         yield from _adapter_problems(folder, name)
         return
-    if _json(folder / "config.json") is None:
+    config = _json(folder / "config.json")
+    if config is None:
         yield f"the model folder '{name}' has no readable config.json"
+    else:
+        yield from _beside("checkpoint_preflight")["architecture_problems"](config, name)
     if not any((folder / file).is_file() for file in _TOKENIZERS):
         yield f"the model folder '{name}' has no tokenizer (such as tokenizer.json)"
     if not any(_json(folder / file) is not None for file in _PROCESSORS):
@@ -65,13 +68,20 @@ def _folder_problems(folder: Path, name: str) -> Iterator[str]:
 
 
 def _weight_problems(folder: Path, name: str) -> Iterator[str]:
+    look = _beside("checkpoint_preflight")["weight_file_problems"]
     index = _json(folder / "model.safetensors.index.json")
     if index is not None:
         places = index.get("weight_map")
-        files = sorted({str(file) for file in places.values()}) if isinstance(places, dict) else []
-        lost = [file for file in files if not (folder / file).is_file()]
+        files: dict[str, set[str]] = {}
+        for weight, file in places.items() if isinstance(places, dict) else ():
+            files.setdefault(str(file), set()).add(weight)
+        lost = sorted(file for file in files if not (folder / file).is_file())
         if lost:
             yield f"the model folder '{name}' lacks {len(lost)} of {len(files)} weight files, the first is {lost[0]}"
+        for file in sorted(files.keys() - set(lost)):
+            yield from look(folder / file, frozenset(files[file]))
+    elif (folder / "model.safetensors").is_file():
+        yield from look(folder / "model.safetensors")
     elif not any(folder.glob("*.safetensors")):
         unsafe = any(path for pattern in _UNSAFE for path in folder.glob(pattern))
         why = ": its weights are pickled, which can run code; convert them to safetensors" if unsafe else ""
@@ -80,8 +90,11 @@ def _weight_problems(folder: Path, name: str) -> Iterator[str]:
 
 def _adapter_problems(folder: Path, name: str) -> Iterator[str]:
     """An adapter's folder holds its own weights and names the model below it."""
-    if not (folder / "adapter_model.safetensors").is_file():
-        yield f"the adapter folder '{name}' has no adapter_model.safetensors"
+    weights = folder / "adapter_model.safetensors"
+    if weights.is_file():
+        yield from _beside("checkpoint_preflight")["weight_file_problems"](weights)
+    else:
+        yield f"the adapter folder '{name}' has no {weights.name}"
     spec = _json(folder / _ADAPTER)
     base = spec.get("base_model_name_or_path") if spec is not None else None
     if spec is None:
@@ -97,6 +110,11 @@ def _has_chat_template(folder: Path) -> bool:
         return True
     specs = [_json(folder / file) for file in ("processor_config.json", "tokenizer_config.json")]
     return any(spec is not None and spec.get("chat_template") for spec in specs)
+
+
+def _beside(module: str) -> dict[str, Any]:
+    """A file of this room, run by itself as this one is: the room's own __init__ loads torch."""
+    return runpy.run_path(str(Path(__file__).with_name(f"{module}.py")))
 
 
 def _json(path: Path) -> dict[str, object] | None:
