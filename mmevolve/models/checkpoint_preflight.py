@@ -75,4 +75,5 @@ def weight_file_problems(file: Path, holds: frozenset[str] = frozenset()) -> Ite
         what = "cut off" if size < end else "too long"
         yield f"the weight file '{file}' is {what}: {size:,} bytes, expected {end:,} by its own header"
     elif lost:
-        yield f"the weight file '{file}' lacks {len(lost)} of the weights that the index promises, the first is '{lost[0]}'"
+        first = f"the first is '{lost[0]}'"
+        yield f"the weight file '{file}' lacks {len(lost)} of the weights that the index promises, {first}"
