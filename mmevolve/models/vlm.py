@@ -11,11 +11,13 @@ from typing import Any, Literal
 
 import peft
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from mmevolve.models.decode import Knobs, decode
 from mmevolve.models.encode import Encoder, Row, collate
+from mmevolve.models.limits import limits_of
+from mmevolve.models.opening import open_model, open_processor
 from mmevolve.models.prefix import shared_batches, shared_states
 from mmevolve.models.score import score_hidden
 from mmevolve.models.vision import Eye, VisionFeatures
@@ -41,6 +43,9 @@ class TransformersVLM:
         decode_rows: replies drawn side by side; changes speed and memory, not results.
         features: where what a frozen eye sees is kept, so that each image is encoded once; one store may be given to
             several models. None for a store of its own.
+
+    Raises:
+        ValueError: when the checkpoint is not one of a vision-language model, or not whole (`models.opening`).
     """
 
     def __init__(
@@ -57,10 +62,10 @@ class TransformersVLM:
         self.source = name
         self.version = "base"
         folder = model_folder(name)
-        self.processor = AutoProcessor.from_pretrained(folder)
+        self.processor = open_processor(folder, name)
+        self.model: Any = open_model(folder, name, getattr(torch, dtype)).eval()
+        self.limits = limits_of(self.processor, self.model, name)
         self.encoder = Encoder(self.processor)
-        self.model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=getattr(torch, dtype))
-        self.model.eval()
         self.lora = lora
         self.freeze = freeze
         if lora is not None:
@@ -119,24 +124,27 @@ class TransformersVLM:
     ) -> list[list[Reply]]:
         """Draw `n` replies a chat; with `prefixes`, continuations of what the assistant has said so far.
 
-        A reply that a stop string ends holds that string, as its tokens do.
+        A reply that a stop string ends holds that string, as its tokens do. One that fills the context up ends there,
+        as one that reaches `max_tokens` does.
 
         Raises:
-            ValueError: when seeds or prefixes are given and are not one a chat.
+            ValueError: when seeds or prefixes are given and are not one a chat; when a chat has more images or tokens
+                than the model takes. Nothing has been drawn then.
         """
         for given, what in ((seeds, "seeds"), (prefixes, "prefixes")):
             if given and len(given) != len(chats):
                 raise ValueError(f"{len(given)} {what} for {len(chats)} chats: expected one each")
         seeds = list(seeds) or [0] * len(chats)
         rows = [
-            Row(self.encoder.prompt(chat), self.encoder.completion(prefixes[i] if prefixes else "", end=False))
+            self._row(chat, self.encoder.completion(prefixes[i] if prefixes else "", end=False))
             for i, chat in enumerate(chats)
         ]
+        room = [min(max_tokens, self.limits.room(c, row, self.source)) for c, row in zip(chats, rows, strict=True)]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].prompt.ids) + len(rows[i].completion))
         drawn = decode(
             self.model,
             [rows[i] for i in order],
-            Knobs(n, temperature, top_k, top_p, max_tokens),
+            Knobs(n, temperature, top_k, top_p, max(room, default=0)),
             [seeds[i] for i in order],
             read=lambda some: collate(some, pad=self.pad, device=self.device, side="left"),
             room=self.decode_rows,
@@ -146,14 +154,18 @@ class TransformersVLM:
         )
         replies: list[list[Reply]] = [[] for _ in chats]
         for k, i in enumerate(order):
-            replies[i] = [self._reply(d) for d in drawn[k * n : (k + 1) * n]]
+            replies[i] = [self._reply(d, room[i]) for d in drawn[k * n : (k + 1) * n]]
         return replies
 
     def logprobs(self, chats: Sequence[Chat], completions: Sequence[str]) -> list[TokenScores]:
-        """Log-probabilities and entropies of given completions, end token included; a prompt is read once."""
-        rows = [
-            Row(self.encoder.prompt(c), self.encoder.completion(t)) for c, t in zip(chats, completions, strict=True)
-        ]
+        """Log-probabilities and entropies of given completions, end token included; a prompt is read once.
+
+        Raises:
+            ValueError: when a chat has more images than the model takes, or its prompt fills the context up.
+        """
+        rows = [self._row(c, self.encoder.completion(t)) for c, t in zip(chats, completions, strict=True)]
+        for chat, row in zip(chats, rows, strict=True):
+            self.limits.room(chat, Row(row.prompt), self.source)
         scores: list[TokenScores | None] = [None] * len(rows)
         for batch in shared_batches(rows, SCORE_TOKENS):
             with torch.inference_mode():
@@ -213,13 +225,25 @@ class TransformersVLM:
         """Take over the trained weights of a checkpoint written by `save`.
 
         Raises:
-            ValueError: when they are not this model's weights, naming the first that differs.
+            ValueError: when they are not this model's weights, naming the first that differs, or cannot be read.
         """
-        self._put(load_file(Path(folder) / "trained.safetensors"))
+        file = Path(folder) / "trained.safetensors"
+        try:
+            self._put(load_file(file))
+        except FileNotFoundError:
+            raise ValueError(f"'{folder}' is no checkpoint of a run: it holds no {file.name}") from None
+        except SafetensorError as error:
+            raise ValueError(
+                f"the checkpoint '{file}' is broken ({error}): remove it, it will be made again"
+            ) from error
         self.version = version
 
     def _put(self, weights: dict[str, torch.Tensor]) -> None:
         put_weights(dict(self.named_weights()), weights, self.name)
+
+    def _row(self, chat: Chat, completion: tuple[int, ...]) -> Row:
+        self.limits.count(chat, self.source)
+        return Row(self.encoder.prompt(chat), completion)
 
     @property
     def pad(self) -> int:
@@ -255,10 +279,11 @@ class TransformersVLM:
         window = max(len(s.encode()) for s in stop) + 4  # a token is a byte at least
         return lambda ids: any(s in self.encoder.tokenizer.decode(ids[-window:]) for s in stop)
 
-    def _reply(self, drawn: Any) -> Reply:
-        text = self.encoder.tokenizer.decode(drawn.ids, skip_special_tokens=True).strip()
-        reason = "stop" if drawn.ended else "length"
-        return Reply(text, self.name, reason, tuple(drawn.ids), tuple(round(x, 5) for x in drawn.logprobs))
+    def _reply(self, drawn: Any, room: int) -> Reply:
+        ids, logprobs = drawn.ids[:room], drawn.logprobs[:room]
+        text = self.encoder.tokenizer.decode(ids, skip_special_tokens=True).strip()
+        reason = "stop" if drawn.ended and len(ids) == len(drawn.ids) else "length"
+        return Reply(text, self.name, reason, tuple(ids), tuple(round(x, 5) for x in logprobs))
 
 
 def put_weights(own: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor], owner: str) -> None:
