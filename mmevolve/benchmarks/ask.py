@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from mmevolve.answers import extract
 from mmevolve.benchmarks.spec import Benchmark, Kind
 from mmevolve.config.ranges import Range
+from mmevolve.controls.link import KEY
 from mmevolve.protocols import VLM
 from mmevolve.store import Units
 from mmevolve.text import fill, stable_seed, user
 from mmevolve.types import Chat, Reply, Sample, Step, Trajectory
+
+OPTION = "({letter}) {choice}"
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,11 @@ class Ask:
         return [self._attempt(s, j, reply) for (s, j), (reply,) in zip(asked, replies, strict=True)]
 
     def chat(self, sample: Sample) -> Chat:
-        """The question as one message."""
+        """The question as one message; a variant in other words brings the prompt and the form of its options."""
         question, fields = sample.question, {}
+        told = sample.meta.get(KEY)
+        told = told if isinstance(told, Mapping) and "of" in told else {}  # a column of the data may have that name
+        prompt, option = told.get("prompt", self.prompt), told.get("option", OPTION)
         if self.kind == "critique":
             fields = {"steps": "\n".join(f"{i}. {step}" for i, step in enumerate(sample.meta["steps"], start=1))}
             fields["answer"] = str(sample.meta.get("response_answer", ""))
@@ -63,8 +69,9 @@ class Ask:
         if self.kind == "pairwise":
             fields = {"first": sample.choices[0], "second": sample.choices[1]}
         elif sample.choices and self.show_choices:
-            question += "".join(f"\n({chr(65 + i)}) {choice}" for i, choice in enumerate(sample.choices))
-        return (user(fill(self.prompt, question=question, **fields), sample.images),)
+            listed = (fill(option, letter=chr(65 + i), choice=choice) for i, choice in enumerate(sample.choices))
+            question += "".join(f"\n{line}" for line in listed)
+        return (user(fill(prompt, question=question, **fields), sample.images),)
 
     def _attempt(self, sample: Sample, number: int, reply: Reply) -> Trajectory:
         return Trajectory(

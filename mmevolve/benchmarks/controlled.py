@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from mmevolve.benchmarks.figures import cluster
@@ -14,6 +15,7 @@ from mmevolve.benchmarks.score import Scored
 from mmevolve.controls.control import Control, controls
 from mmevolve.controls.pictures import with_images
 from mmevolve.controls.resampling import Resampling
+from mmevolve.controls.wordings import reworded
 from mmevolve.types import Critique, Group, Sample, Step, Trajectory
 
 CRITIC = "answer"
@@ -29,11 +31,13 @@ class Controlled:
         control: what was changed.
         scored: the responses to the variants.
         numbers: its readings by name, intervals as `_low` and `_high`; NaN where one could not be taken.
+        notes: what could not be read at all, and why.
     """
 
     control: Control
     scored: tuple[Scored, ...]
     numbers: dict[str, float]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,16 @@ def asked_plainly(loaded: Loaded) -> tuple[Sample, ...]:
     return tuple(s for s in loaded.samples if not s.meta.get(VARIANT))
 
 
+def fitted(control: Control, loaded: Loaded) -> Control:
+    """A control as this benchmark needs it: other words are made out of the spec's own."""
+    if control.changes != "words":
+        return control
+    spec = loaded.spec
+    listed = spec.show_choices and spec.kind != "pairwise"
+    make = partial(reworded, prompt=spec.prompt, paraphrases=spec.paraphrases, options=listed)
+    return replace(control, make=make)
+
+
 def misfits(loaded: Loaded, wanted: Sequence[Control]) -> Iterator[str]:
     """One sentence a control that cannot be asked of a benchmark; no picture is changed to find out."""
     spec, samples = loaded.spec, asked_plainly(loaded)
@@ -77,11 +91,13 @@ def misfits(loaded: Loaded, wanted: Sequence[Control]) -> Iterator[str]:
         word = f"--control {control.name}, {spec.name}"
         if control.changes == "options" and spec.kind != "answer":
             yield f"{word}: it changes the order of options, and this benchmark asks for a {spec.kind}"
+        elif control.changes == "nothing" and spec.kind != "answer":
+            yield f"{word}: it compares answers, and this benchmark asks for a {spec.kind}"
         elif control.changes == "options" and not spec.show_choices:
             yield f"{word}: its questions hold their options themselves (show_choices: false), in an order that stays"
         else:
             try:
-                (with_images if control.changes == "pixels" else control)(samples)
+                (with_images if control.changes == "pixels" else fitted(control, loaded))(samples)
             except ValueError as error:
                 yield f"{word}: {error}"
 
@@ -107,7 +123,15 @@ def _group(attempts: Sequence[Scored]) -> Group:
     return Group(attempts[0].sample, tuple(made), tuple(said))
 
 
-def compared(control: Control, loaded: Loaded, scored: Sequence[Scored], variants: Sequence[Scored]) -> Controlled:
+def compared(
+    control: Control,
+    loaded: Loaded,
+    scored: Sequence[Scored],
+    variants: Sequence[Scored],
+    *,
+    more: Mapping[str, float] | None = None,
+    notes: Sequence[str] = (),
+) -> Controlled:
     """A control's readings of the originals and its variants, intervals by the clusters of the spec.
 
     Args:
@@ -115,11 +139,18 @@ def compared(control: Control, loaded: Loaded, scored: Sequence[Scored], variant
         loaded: the benchmark.
         scored: responses to the questions as they are asked.
         variants: responses to the control's variants.
+        more: readings that need the model and not only its responses.
+        notes: what could not be read, and why.
     """
     plain = {s.id for s in asked_plainly(loaded)}
     originals = groups([s for s in scored if s.sample.id in plain])
-    resampling = Resampling(cluster=lambda sample: cluster(loaded.spec, sample))
-    return Controlled(control, tuple(variants), control.read(originals, groups(variants), resampling=resampling))
+    found = control.read(originals, groups(variants), resampling=resampling_of(loaded))
+    return Controlled(control, tuple(variants), {**found, **(more or {})}, tuple(notes))
+
+
+def resampling_of(loaded: Loaded) -> Resampling:
+    """Intervals by the clusters of the spec."""
+    return Resampling(cluster=lambda sample: cluster(loaded.spec, sample))
 
 
 def readings(done: Controlled) -> list[Reading]:
@@ -154,11 +185,17 @@ def control_lines(done: Controlled) -> list[str]:
             f"{figure.replace('_', ' ')} {f'{r.value:,.0f}' if r.count else f'{r.value:.3f}'}"
         )
     out += [f"    {reading}: {', '.join(said)}" for reading, said in others.items()]
-    return [*out, *(f"    {said}" for said in verdict(done))]
+    return [*out, *(f"    {said}" for said in (*done.notes, *verdict(done)))]
 
 
 def verdict(done: Controlled) -> Iterator[str]:
     """Whether the model is shown to look, where the control takes what the picture says away."""
+    p = done.numbers.get(f"{done.control.name}/wording/p")
+    if p is not None and math.isfinite(p):
+        yield (
+            f"the wording {'matters' if p < 0.05 else 'is not shown to matter'}: so large a spread has chance {p:.3g} "
+            "where it makes no difference"
+        )
     low = done.numbers.get(f"{done.control.name}/accuracy/gain{LOW}")
     if low is not None and math.isfinite(low) and done.control.name != "augmented":
         yield (
@@ -172,6 +209,6 @@ def control_scores(done: Controlled, loaded: Loaded, author: str) -> dict[str, A
     """What a control's `scores.json` holds; numbers that could not be taken are null."""
     return {
         "benchmark": loaded.spec.name, "called": loaded.label, "model": author, "control": done.control.name,
-        "says": done.control.says, "responses": len(done.scored),
+        "says": done.control.says, "responses": len(done.scored), "notes": list(done.notes),
         "numbers": {name: value if math.isfinite(value) else None for name, value in done.numbers.items()},
     }  # fmt: skip

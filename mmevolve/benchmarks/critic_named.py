@@ -56,13 +56,13 @@ class Judge:
 
     def attempts(self, critic: NamedCritic, asked: Sequence[tuple[Sample, int]]) -> list[Trajectory]:
         """What the critic says of each (question, 0), as an attempt."""
-        judged = self._steps if self.kind == "critique" else self._pairs
-        found = list(judged(critic, [sample for sample, _ in asked]))
+        ask = self._steps if self.kind == "critique" else self._pairs
+        found = list(ask(critic, [sample for sample, _ in asked]))
         return [_said(critic, sample, *said) for (sample, _), said in zip(asked, found, strict=True)]
 
     def _steps(self, critic: NamedCritic, samples: Sequence[Sample]) -> Iterator[Judgement]:
         items = [(replace(s, choices=()), solution(s)) for s in samples]
-        for (_, t), said in zip(items, _judged(critic.steps, items), strict=True):
+        for (_, t), said in zip(items, judged(critic.steps, items), strict=True):
             if said.score is not None and len(said.step_scores) != len(t.steps):
                 raise ValueError(
                     f"critic '{critic.name}' gives {len(said.step_scores)} step scores for the {len(t.steps)} steps of "
@@ -76,19 +76,19 @@ class Judge:
             for s in samples
             for k, text in enumerate(s.choices)
         ]
-        said = _judged(critic.whole, items)
+        said = judged(critic.whole, items)
         for first, second in zip(said[::2], said[1::2], strict=True):
             yield critic_scores.pair_words(first, second), first.error or second.error
 
 
-def _judged(critic: Critic, items: Sequence[tuple[Sample, Trajectory]]) -> list[Critique]:
+def judged(critic: Critic, items: Sequence[tuple[Sample, Trajectory]]) -> list[Critique]:
     """What a critic says of all; of an attempt that is too long for it, that it cannot judge."""
     try:
         return list(critic(items))
     except TooLong as error:
         if len(items) == 1:
             return [Critique(items[0][1].id, "", None, error=str(error))]
-        return [said for item in items for said in _judged(critic, [item])]
+        return [said for item in items for said in judged(critic, [item])]
 
 
 def solution(sample: Sample) -> Trajectory:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import importlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mmevolve.benchmarks.ask import OneByOne, asking
+from mmevolve.benchmarks.ask import Ask, OneByOne, asking
+from mmevolve.benchmarks.best_of import best_of
 from mmevolve.benchmarks.card import lines, result_rows, scores, write_json, write_log, write_results
 from mmevolve.benchmarks.compare import comparison, read_earlier
 from mmevolve.benchmarks.controlled import (
@@ -21,72 +21,35 @@ from mmevolve.benchmarks.controlled import (
     compared,
     control_lines,
     control_scores,
+    fitted,
+    groups,
     misfits,
     named,
+    resampling_of,
 )
-from mmevolve.benchmarks.figures import figures
+from mmevolve.benchmarks.critic_named import Judge, NamedCritic, below, is_critic
+from mmevolve.benchmarks.critic_named import misfits as critic_misfits
+from mmevolve.benchmarks.figures import Figure, figures
+from mmevolve.benchmarks.heavy import embedder
+from mmevolve.benchmarks.heavy import model as _model
+from mmevolve.benchmarks.heavy import model_problems as _model_problems
+from mmevolve.benchmarks.layers import LayerByLayer, cannot, layer_numbers
 from mmevolve.benchmarks.load import Loaded, load_samples, pictures_of
 from mmevolve.benchmarks.overlapping import overlap_lines, overlap_scores, shared, training
 from mmevolve.benchmarks.page import Done, write_page
 from mmevolve.benchmarks.score import Scored, judge, response_of
+from mmevolve.benchmarks.settings import Settings, odd
 from mmevolve.benchmarks.spec import find, load_spec
-from mmevolve.benchmarks.stored import is_stored, score_stored
+from mmevolve.benchmarks.stored import author_of, is_stored, score_stored, stem
 from mmevolve.config.errors import ConfigError
-from mmevolve.config.targets import resolve
 from mmevolve.console import Console, shown_on
 from mmevolve.controls.control import Control
+from mmevolve.controls.overlap import Embedder
 from mmevolve.protocols import VLM
 from mmevolve.store import RunStore, StoreError
-from mmevolve.types import Sample
+from mmevolve.types import Group, Sample
 
 RUNS = "runs/eval"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How benchmarks are asked and where results go.
-
-    Attributes:
-        limit: only the first so many questions.
-        data: data folder, one table, or `hub`.
-        answers: file of stored answers, in place of asking the model.
-        partial: with stored answers, score what both the file and the data have.
-        n: attempts a question.
-        temperature: 0 is greedy; by default 0 for one attempt and 1 for several.
-        max_tokens: longest response; by default what each spec says.
-        seed: of the draws.
-        batch: attempts drawn together: speed, and what a kill can lose.
-        dtype: of the model's weights.
-        out: results folder; by default `runs/eval/<model>`.
-        log: also write lmms-eval's files into this folder.
-        base: what the language model below the model scores without images, for leakage.
-        against: one benchmark's results folder of an earlier evaluation, compared question by question.
-        url: base URLs of servers that serve the model, with commas between them.
-        server: what serves it.
-        control: controls with commas between them, each asked beside the benchmark: `blind,swapped,circular`.
-        overlap: a table of training samples; a benchmark that shares pictures with it is not scored.
-        html: the page that shows every response; by default `report.html` in the results folder.
-    """
-
-    limit: int | None = None
-    data: str | None = None
-    answers: str | None = None
-    partial: bool = False
-    n: int = 1
-    temperature: float | None = None
-    max_tokens: int | None = None
-    seed: int = 0
-    batch: int = 1
-    dtype: str = "float32"
-    out: str | None = None
-    log: str | None = None
-    base: float | None = None
-    against: str | None = None
-    url: str | None = None
-    server: str = "vllm"
-    control: str | None = None
-    overlap: str | None = None
-    html: str | None = None
 
 
 def evaluate(model: str, benchmark: str, **words: Any) -> int:
@@ -95,45 +58,55 @@ def evaluate(model: str, benchmark: str, **words: Any) -> int:
     All specs, data and stored answers are looked at before anything is asked; with one fault nothing is scored.
 
     Args:
-        model: name or folder of a transformers VLM, a file of stored answers, or a folder that this function wrote.
+        model: name or folder of a transformers VLM; a critic: `yes_no:MODEL`, the folder of a step-reward model, or a
+            call in YAML's braces; a file of stored answers, or a folder that this function wrote.
         benchmark: names of specs, or their files.
         words: fields of `Settings`.
     """
     settings = Settings(**words)
     wanted, problems = named(settings.control, settings.seed)
-    problems += _odd(settings)
+    problems += odd(settings)
     stored = settings.answers or (model if is_stored(model) else None)
-    if stored is None:
-        problems += _model_problems(model) if settings.url is None else []
+    if stored is None or is_critic(model):
+        name = below(model) if is_critic(model) else model
+        problems += _model_problems(name) if settings.url is None and name is not None else []
+        if is_critic(model) and (settings.n > 1 or settings.url is not None):
+            problems.append("a critic judges once, on this machine: leave --n and --url out")
         problems += (
-            ["--partial is about stored answers: name their file with --answers FILE"] if settings.partial else []
+            ["--partial is about stored answers: name their file with --answers FILE"]
+            if settings.partial and stored is None
+            else []
         )
     ready: list[tuple[Loaded, list[Scored] | None, int]] = []
     for name in dict.fromkeys(filter(None, (word.strip() for word in benchmark.split(",")))):
         try:
             spec = load_spec(find(name))
-            loaded = load_samples(spec, data=settings.data, limit=settings.limit, pictures=stored is None)
+            loaded = load_samples(
+                spec, data=settings.data, limit=settings.limit, pictures=stored is None or is_critic(model)
+            )
             given, strangers = score_stored(stored, loaded, partial=settings.partial) if stored else (None, 0)
             problems += misfits(loaded, wanted) if given is None else ()
             ready.append((loaded, given, strangers))
         except (ConfigError, ValueError) as error:
             problems.append(str(error))
+    if stored is None and is_critic(model):
+        problems += critic_misfits(model, [loaded for loaded, _, _ in ready])
     if settings.against is not None:
         problems += _against_problems(settings.against, ready)
     if stored is not None and wanted:
         problems.append("--control asks the model changed questions, which stored answers cannot be: name a model")
-    if settings.html is not None and Path(settings.html).is_dir():
-        problems.append(f"--html '{settings.html}' is a folder, expected a file")
     train: list[Sample] = []
+    embed: Embedder | None = None
     if settings.overlap is not None and not problems:
         try:
             train = training(settings.overlap)
+            embed = embedder(settings.embedder) if settings.embedder is not None else None
         except ValueError as error:
             problems.append(str(error))
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return 2
-    out = Path(settings.out or f"{RUNS}/{_word(_label(model, stored))}")
+    out = Path(settings.out or f"{RUNS}/{_word(stem(model) if stored == model else model)}")
     with _held(out) as free:
         if not free:
             print(
@@ -141,7 +114,7 @@ def evaluate(model: str, benchmark: str, **words: Any) -> int:
             )
             return 2
         try:
-            refused = _shared(train, ready, out, settings) if settings.overlap is not None else []
+            refused = _shared(train, embed, ready, out, settings) if settings.overlap is not None else []
             done = [] if refused else list(_each(model, ready, out, wanted, settings))
         except BrokenPipeError:  # `mmevolve eval ... | head`: the command line knows what to do
             raise
@@ -162,7 +135,11 @@ def evaluate(model: str, benchmark: str, **words: Any) -> int:
 
 
 def _shared(
-    train: Sequence[Sample], ready: Sequence[tuple[Loaded, list[Scored] | None, int]], out: Path, settings: Settings
+    train: Sequence[Sample],
+    embed: Embedder | None,
+    ready: Sequence[tuple[Loaded, list[Scored] | None, int]],
+    out: Path,
+    settings: Settings,
 ) -> list[str]:
     """What training shares with each benchmark, printed and kept beside the results; a sentence where it must not be.
 
@@ -173,9 +150,9 @@ def _shared(
     for loaded, given, _ in ready:
         if given is not None:
             loaded = _narrowed(loaded, {s.sample.id for s in given})
-        report, note = shared(train, loaded, settings.data)
+        report, note = shared(train, loaded, settings, embed)
         print("\n".join([loaded.label, *overlap_lines(report, path, note)]))
-        write_json(out / _folder(loaded, settings) / "overlap.json", overlap_scores(report, path, note))
+        write_json(out / _folder(loaded, settings) / "overlap.json", overlap_scores(report, settings, note))
         try:
             report.check(loaded.spec.name)
         except ValueError as error:
@@ -190,20 +167,25 @@ def _each(
     wanted: Sequence[Control],
     settings: Settings,
 ) -> Iterator[Done]:
-    policy: VLM | None = None
+    policy: Any = None
     earlier = read_earlier(settings.against) if settings.against is not None else None
     for loaded, given, strangers in ready:
         folder = out / _folder(loaded, settings)
         checked: list[Controlled] = []
+        more: list[Figure] = []
         if given is None:
             policy = policy or _model(model, settings)
             author, scored = policy.name, ask_all(policy, loaded, folder, settings)
             checked = [ask_control(policy, control, loaded, scored, folder, settings) for control in wanted]
         else:
             author, scored = _label(model, settings.answers), given
+            if is_critic(model):
+                policy = policy or _model(model, settings)
+                author, ranks = f"stored answers, ranked by {policy.name}", RunStore(str(folder.parent), folder.name)
+                more = best_of(policy, loaded, given, ranks, settings.batch)
             asked = {s.sample.id for s in given}
             loaded = _narrowed(loaded, asked)
-        found = figures(loaded.spec, scored, base=settings.base)
+        found = [*figures(loaded.spec, scored, base=settings.base), *more]
         write_results(folder, result_rows(scored), scores(loaded, author, scored, found))
         for done in checked:
             place = folder / done.control.name
@@ -219,25 +201,60 @@ def _each(
 
 
 def ask_control(
-    policy: VLM, control: Control, loaded: Loaded, scored: Sequence[Scored], folder: Path, settings: Settings
+    policy: VLM | NamedCritic,
+    control: Control,
+    loaded: Loaded,
+    scored: Sequence[Scored],
+    folder: Path,
+    settings: Settings,
 ) -> Controlled:
     """A control's variants asked, or read where they were asked before, in a folder of their own, and compared."""
-    changed = replace(loaded, samples=tuple(control(asked_plainly(loaded))))
-    return compared(control, loaded, scored, ask_all(policy, changed, folder / control.name, settings))
+    changed = replace(loaded, samples=tuple(fitted(control, loaded)(asked_plainly(loaded))))
+    place = folder / control.name
+    if not control.draws:
+        return compared(control, loaded, scored, ask_all(policy, changed, place, settings))
+    again = replace(settings, n=max(settings.n, control.draws), temperature=settings.temperature or None)
+    said = ask_all(policy, changed, place, again)
+    more = _layers(policy, changed, groups(said), place, again)
+    return compared(control, loaded, scored, said, more=more, notes=cannot(policy))
 
 
-def ask_all(policy: VLM, loaded: Loaded, folder: Path, settings: Settings) -> list[Scored]:
+def _layers(policy: VLM, loaded: Loaded, said: Sequence[Group], folder: Path, settings: Settings) -> dict[str, float]:
+    """What a model's probabilities and layers say of questions that were asked several times."""
+    store, sampler = RunStore(str(folder.parent), folder.name), _sampler(loaded, settings)
+    attempts = [t for group in said for t in group.trajectories]
+    with shown_on(_Told(f"{folder.name}, layer by layer")):
+        rows = store.once("", "layers", LayerByLayer(), policy, sampler, loaded.samples, attempts)
+    return layer_numbers(rows, said, prefix=f"{folder.name}/", resampling=resampling_of(loaded))
+
+
+def ask_all(policy: VLM | NamedCritic, loaded: Loaded, folder: Path, settings: Settings) -> list[Scored]:
     """Every attempt made, or read where it was made before, then scored."""
+    asks = Judge(loaded.spec.kind) if isinstance(policy, NamedCritic) else _sampler(loaded, settings)
+    store = RunStore(str(folder.parent), folder.name)
+    with shown_on(_Told(folder.name)):
+        made = store.once("", "attempts", OneByOne(settings.batch), policy, asks, loaded.samples)
+    by_id = {s.id: s for s in loaded.samples}
+    return [judge(loaded.spec, by_id[t.sample_id], response_of(t), t.sampling["index"]) for t in made]
+
+
+def _sampler(loaded: Loaded, settings: Settings) -> Ask:
     hot = 0.0 if settings.n == 1 else 1.0
-    sampler = asking(
+    return asking(
         loaded.spec, max_tokens=settings.max_tokens, n=settings.n, seed=settings.seed,
         temperature=hot if settings.temperature is None else settings.temperature,
     )  # fmt: skip
-    store = RunStore(str(folder.parent), folder.name)
-    with shown_on(Console()):
-        made = store.once("", "attempts", OneByOne(settings.batch), policy, sampler, loaded.samples)
-    by_id = {s.id: s for s in loaded.samples}
-    return [judge(loaded.spec, by_id[t.sample_id], response_of(t), t.sampling["index"]) for t in made]
+
+
+class _Told(Console):
+    """Says what is asked, in place of the table's name in the store."""
+
+    def __init__(self, what: str):
+        super().__init__()
+        self.what = what
+
+    def begin(self, what: str) -> None:
+        super().begin(self.what)
 
 
 def _narrowed(loaded: Loaded, asked: set[str]) -> Loaded:
@@ -247,17 +264,6 @@ def _narrowed(loaded: Loaded, asked: set[str]) -> Loaded:
         return loaded
     of = f" of {loaded.spec.items:,}" if loaded.spec.items is not None else ""
     return replace(loaded, samples=kept, part=f"{len(kept):,}{of} (those with stored answers)")
-
-
-def _odd(settings: Settings) -> Iterator[str]:
-    for name in ("n", "batch", "max_tokens", "limit"):
-        value = getattr(settings, name)
-        if value is not None and value < 1:
-            yield f"--{name.replace('_', '-')} is {value}, expected at least 1"
-    if settings.temperature is not None and settings.temperature < 0:
-        yield f"--temperature is {settings.temperature}, expected at least 0"
-    if settings.n > 1 and settings.temperature == 0:
-        yield "--n above 1 with --temperature 0 gives the same response every time: leave one of them out"
 
 
 def _against_problems(path: str, ready: Sequence[tuple[Loaded, list[Scored] | None, int]]) -> Iterator[str]:
@@ -271,37 +277,9 @@ def _against_problems(path: str, ready: Sequence[tuple[Loaded, list[Scored] | No
             yield f"--against '{path}': none of its responses is to a question of {loaded.spec.name}"
 
 
-def _model_problems(model: str) -> list[str]:
-    """What a model's folder lacks, found without loading it."""
-    import runpy
-
-    file = Path(__file__).resolve().parents[1] / "models" / "preflight.py"  # by itself: the room loads torch
-    return list(runpy.run_path(str(file))["model_folder_problems"](model))
-
-
-def _model(name: str, settings: Settings) -> VLM:
-    """The model behind a name.
-
-    Raises:
-        StoreError: when it cannot be loaded, in one sentence.
-    """
-    try:
-        if settings.url is not None:
-            return _part("models.ServedVLM")(name, settings.url.split(","), server=settings.server)
-        return _part("models.TransformersVLM")(name, dtype=settings.dtype)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"the model '{name}' cannot be loaded: {str(error).splitlines()[0]}") from error
-
-
-def _part(text: str) -> Any:
-    """A part by the name that recipes give it: its room is imported only now."""
-    target = resolve(text)
-    return getattr(importlib.import_module(target.module), target.attribute)
-
-
 def _label(model: str, stored: str | None) -> str:
-    """Who is said to have answered."""
-    return Path(model).stem if stored is not None and model == stored else model
+    """Who is said to have answered; of stored answers that is what was written with them, else their file's name."""
+    return author_of(model) if stored is not None and model == stored else model
 
 
 def _folder(loaded: Loaded, settings: Settings) -> str:

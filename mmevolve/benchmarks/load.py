@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmevolve.benchmarks.reshape import reshaped
 from mmevolve.benchmarks.rows import samples_of
 from mmevolve.benchmarks.spec import Benchmark, Source
-from mmevolve.data.rows import read_rows
+from mmevolve.data.rows import Row, read_rows
 from mmevolve.data.shapes.dataset import shapes
 from mmevolve.types import ImageRef, Sample
 
@@ -99,7 +99,7 @@ def load_samples(
         return Loaded(spec, tuple(whole[:limit]), frozenset(s.id for s in whole), part, source.place)
     wanted = pictures and source.pictures
     try:
-        rows = read_rows(path, split=source.split if source.hub else None)
+        rows = _hub_rows(source) if source.hub == path else read_rows(path)
         root = Path(path).parent if Path(path).exists() else None
         rows = reshaped(rows, source)
         samples, count, problems = samples_of(spec, source, rows, root, most=limit if opened else 0, pictures=wanted)
@@ -111,6 +111,17 @@ def load_samples(
     part = _part(spec, source, count, len(asked))
     every = tuple(variant for sample in asked for variant in variants(spec, sample))
     return Loaded(spec, every, frozenset(v.id for s in samples for v in variants(spec, s)), part, path)
+
+
+def _hub_rows(source: Source) -> Iterator[Row]:
+    """Rows of a data set on the hub; of several configurations one after the other, counted through."""
+    if source.config is None or isinstance(source.config, str):
+        yield from read_rows(str(source.hub), split=source.split, config=source.config)
+        return
+    number = 0
+    for config in source.config:
+        for row in read_rows(str(source.hub), split=source.split, config=config):
+            yield replace(row, number=(number := number + 1), values={**row.values, "config": config})
 
 
 def pictures_of(loaded: Loaded, data: str | None) -> dict[str, tuple[ImageRef, ...]]:

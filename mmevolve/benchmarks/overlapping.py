@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mmevolve.benchmarks.controlled import asked_plainly
 from mmevolve.benchmarks.load import BadData, Loaded, pictures_of
-from mmevolve.controls.overlap import OverlapReport, overlaps
+from mmevolve.benchmarks.settings import Settings
+from mmevolve.controls.overlap import Embedder, Kind, OverlapReport, overlaps
 from mmevolve.data.columns import Columns, pick
 from mmevolve.data.rows import read_rows
 from mmevolve.store import RunStore, StoreError
@@ -56,18 +57,27 @@ def _of_a_run(path: Path) -> list[Sample] | None:
     return rows if rows and all(isinstance(row, Sample) for row in rows) else None
 
 
-def shared(train: Sequence[Sample], loaded: Loaded, data: str | None) -> tuple[OverlapReport, str]:
+def shared(
+    train: Sequence[Sample], loaded: Loaded, settings: Settings, embed: Embedder | None = None
+) -> tuple[OverlapReport, str]:
     """The overlap, and a sentence where pictures could not be compared.
 
     Stored answers are scored without pictures; here they are looked for.
 
+    Args:
+        train: what is trained on.
+        loaded: the benchmark.
+        settings: where data lie, what is refused, and from which cosine pictures are near-duplicates.
+        embed: finds near-duplicates too.
+
     Raises:
         ValueError: when a picture cannot be read.
     """
-    seen = pictures_of(loaded, data)
+    seen = pictures_of(loaded, settings.data)
     asked = [replace(s, images=seen.get(s.id, ())) for s in asked_plainly(loaded)]
     note = "" if any(s.images for s in asked) else "no picture of the benchmark is here, only words were compared"
-    return overlaps(train, asked), note
+    refuse = cast(Sequence[Kind], settings.refused)
+    return overlaps(train, asked, embed=embed, cosine=settings.near, refuse=refuse), note
 
 
 def overlap_lines(report: OverlapReport, path: str, note: str) -> list[str]:
@@ -76,8 +86,9 @@ def overlap_lines(report: OverlapReport, path: str, note: str) -> list[str]:
     return [f"{said}{'; ' if note else ''}{note}", *(f"    {line}" for line in report.lines())]
 
 
-def overlap_scores(report: OverlapReport, path: str, note: str) -> dict[str, Any]:
+def overlap_scores(report: OverlapReport, settings: Settings, note: str) -> dict[str, Any]:
     """What `overlap.json` holds: counts by kind, and every overlap."""
     found = [asdict(overlap) for overlap in report.found]
     counts = {"trained": report.trained, "held_out": report.held_out, "counts": report.counts()}
-    return {"table": path, **counts, "note": note or None, "found": found}
+    by = {"embedder": settings.embedder, "cosine": settings.near if settings.embedder else None}
+    return {"table": settings.overlap, **counts, **by, "refuse": settings.refused, "note": note or None, "found": found}

@@ -74,7 +74,7 @@ def _card(done: Done) -> Card:
             (
                 control_lines(c)[0].strip(),
                 tuple(Measure(r.name, r.value, r.low, r.high, count=r.count) for r in readings(c)),
-                " ".join(verdict(c)),
+                ". ".join((*c.notes, *verdict(c))),
             )
             for c in done.controls
         ),

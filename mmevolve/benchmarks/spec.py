@@ -46,6 +46,8 @@ class Source:
     Attributes:
         path: table (.jsonl, .csv, .parquet) below the data folder.
         hub: name on the Hugging Face hub, `owner/dataset`; asked only when the user says `--data hub`.
+        config: configuration of the hub data set, or several whose rows follow each other, each with its name in the
+            column `config`.
         world: `shapes`, the embedded world: nothing is needed.
         split: split of a hub data set, or of the world.
         id: column of unique names; null numbers the rows.
@@ -61,16 +63,17 @@ class Source:
         without_image: rows whose image column is empty: `error`, `keep`, or `drop` where only the others belong to it.
         pictures: false when the table's pictures are not published with it: only stored answers can be scored.
         part: what part of the benchmark this is, when that is not just its first rows.
-    """
-
         rows: what makes plain rows of published ones: those of VISCO, to be criticised or corrected; or each solution
             with errors and, beside it, the same without; the first rotation of each question of MMBench; or those of
             HallusionBench with names for its figures and its questions.
         critiques: for `visco_correction`, results of an evaluation on `visco_critique` whose critiques are shown; by
             default the annotators' are.
         level: what of a critique is shown: the verdict on the answer (A), also on the steps (AS), also why (ASE).
+    """
+
     path: str | None = None
     hub: str | None = None
+    config: str | tuple[str, ...] | None = None
     world: Literal["shapes"] | None = None
     split: str | None = None
     id: str | None = "id"
@@ -85,12 +88,12 @@ class Source:
     without_image: Literal["error", "keep", "drop"] = "error"
     pictures: bool = True
     part: str = ""
-
-    @property
-    def place(self) -> str:
     rows: Rows | None = None
     critiques: str | None = None
     level: Level = "ASE"
+
+    @property
+    def place(self) -> str:
         """What the source is called in messages."""
         return self.path or (f"hub {self.hub}" if self.hub else f"world {self.world}")
 
@@ -126,6 +129,7 @@ class Benchmark:
         needs: where its data can be got, in a few words.
         sources: places to look for it, the first that is here wins.
         prompt: text put to the model, with `{question}` and what its kind adds.
+        paraphrases: the same request in other words, each a whole prompt with the same fields: for `--control prompts`.
         extract: rules that read the answer out of a response, the first that finds one wins.
         score: rule that compares it with the reference answer.
         figures: what is counted; the first is the score.
@@ -164,6 +168,7 @@ class Benchmark:
     chance: float | Literal["choices"] | None = None
     max_tokens: Annotated[int, Range(1)] = 512
     show_choices: bool = True
+    paraphrases: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = ()
     unconfirmed: tuple[str, ...] = ()
@@ -250,22 +255,28 @@ def _senseless(spec: Benchmark) -> Iterator[tuple[str, str]]:
             yield "figures", f"no figure '{name}'{hint(name, PLAIN_FIGURES)}"
     if not spec.figures:
         yield "figures", "'figures' is empty, expected at least one"
-    for figure, repeat in (("circular", "rotations"), ("gain", "blind"), ("leakage", "blind")):
-        if figure in spec.figures and spec.repeat != repeat:
-            yield "figures", f"the figure '{figure}' needs `repeat: {repeat}`"
     for name in CRITIQUE_FIGURES if spec.kind != "critique" else ():
         if name in spec.figures:
             yield "figures", f"the figure '{name}' needs `kind: critique`"
+    for figure, repeat in (("circular", "rotations"), ("gain", "blind"), ("leakage", "blind")):
+        if figure in spec.figures and spec.repeat != repeat:
+            yield "figures", f"the figure '{figure}' needs `repeat: {repeat}`"
     asked = set(_FIELD.findall(spec.prompt))
     for name in sorted(asked - FIELDS[spec.kind]):
         yield "prompt", f"the prompt's field '{{{name}}}' is unknown{hint(name, FIELDS[spec.kind])}"
     if "question" not in asked:
         yield "prompt", "the prompt has no field '{question}'"
+    for i, text in enumerate(spec.paraphrases, start=1):
+        if set(_FIELD.findall(text)) != asked:
+            fields = ", ".join(f"{{{name}}}" for name in sorted(asked))
+            yield "paraphrases", f"paraphrase {i} has other fields than the prompt: expected {fields}"
     if not spec.sources:
         yield "sources", "'sources' is empty, expected at least one place to look for the data"
     for i, source in enumerate(spec.sources, start=1):
         if sum(place is not None for place in (source.path, source.hub, source.world)) != 1:
             yield "sources", f"source {i} needs one of 'path', 'hub' and 'world'"
+        if source.config is not None and source.hub is None:
+            yield "sources", f"source {i} has a 'config', which only a data set on the hub has"
     if isinstance(spec.chance, float | int) and not 0 <= spec.chance <= 1:
         yield "chance", f"'chance' is {spec.chance}, expected a fraction from 0 to 1"
 

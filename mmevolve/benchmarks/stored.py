@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ RESPONSE = ("response", "output", "prediction", "filtered_resps")  # the first t
 NAMES = ("id", "sample_id")
 NEAREST = 5  # unknown ids whose nearest is looked for
 RESULTS = "results.jsonl"
+SCORES = "scores.json"
 
 
 def is_stored(model: str) -> bool:
@@ -30,6 +32,23 @@ def is_stored(model: str) -> bool:
     if path.is_dir():
         return (path / RESULTS).is_file()
     return path.is_file() or model.removesuffix(".gz").endswith((".json", ".jsonl", ".csv", ".parquet"))
+
+
+def stem(path: str) -> str:
+    """A file's name without what says of which kind it is; a folder's name."""
+    name = Path(path).name
+    return name if Path(path).is_dir() else re.sub(r"(\.(jsonl|json|csv|parquet))?(\.gz)?$", "", name)
+
+
+def author_of(path: str) -> str:
+    """Who gave stored answers: the model that an evaluation's `scores.json` names beside them; else the file's name."""
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    if Path(path).is_dir() or Path(path).name == RESULTS:
+        try:
+            return str(json.loads((folder / SCORES).read_text(encoding="utf-8"))["model"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # answers that were put there by hand
+    return f"stored answers {stem(path)}"
 
 
 def score_stored(path: str, loaded: Loaded, *, partial: bool = False) -> tuple[list[Scored], int]:

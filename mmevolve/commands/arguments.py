@@ -111,8 +111,25 @@ def _eval_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     verb.add_argument("--server", default="vllm", metavar="KIND", help="vllm, sglang, transformers or openai (vllm)")
     verb.add_argument("--base", type=float, metavar="SCORE", help="the language model's own score, for leakage")
     verb.add_argument("--against", metavar="FOLDER", help="an earlier evaluation's results, compared by question")
-    verb.add_argument("--control", metavar="A,B", help="ask changed questions too: blind,swapped,circular, ...")
+    verb.add_argument(
+        "--control",
+        metavar="A,B",
+        help="ask changed questions too: blind, grey, swapped, permuted, circular, adjacent, reverse, shuffled, "
+        "augmented, prompts, consistency",
+    )
     verb.add_argument("--overlap", metavar="TABLE", help="training samples that the benchmark must not share")
+    verb.add_argument(
+        "--embedder",
+        metavar="CLIP",
+        help="finds near-duplicate pictures too: mmevolve:tiny_clip, a folder, or ViT-B-32@WEIGHTS of open_clip",
+    )
+    verb.add_argument("--cosine", type=float, metavar="C", help="from which similarity they are such (0.95)")
+    verb.add_argument(
+        "--refuse",
+        metavar="A,B",
+        help="kinds of overlap that stop the evaluation (bytes,pixels); also question, perceptual, ngram, embedding; "
+        "none only says them",
+    )
     verb.add_argument("--html", metavar="FILE", help="the page of all responses (report.html where results go)")
     verb.add_argument("--out", metavar="FOLDER", help="where results go (runs/eval/MODEL)")
     verb.add_argument("--log", metavar="FOLDER", help="also write samples and results in the form of lmms-eval")

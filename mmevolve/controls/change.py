@@ -95,9 +95,9 @@ def change(
     pairs = pair(originals, variants)
     samples, before, after = [p.sample for p in pairs], [value(p.original) for p in pairs], _after(pairs, value)
     return Change(
-        resampling.mean(samples, before),
-        resampling.mean(samples, after),
-        resampling.paired(samples, before, after),
+        resampling.share(samples, before),
+        resampling.share(samples, after),
+        resampling.shift(samples, before, after),
         len(originals) - len(pairs),
     )
 
@@ -131,12 +131,12 @@ def blind_gap(
 
     samples = [p.sample for p in pairs]
     seeing, blind = [right(p.original) for p in pairs], _after(pairs, right)
-    without = resampling.mean(samples, blind)
+    without = resampling.share(samples, blind)
     answers = Counter(s.answer for s in samples if s.answer is not None)
     return BlindGap(
-        seeing=resampling.mean(samples, seeing),
+        seeing=resampling.share(samples, seeing),
         blind=without,
-        gain=resampling.paired(samples, blind, seeing),
+        gain=resampling.shift(samples, blind, seeing),
         leakage=None if text_model is None else multimodal_leakage(without.mean, text_model),
         also_blind=sum(s * b for s, b in zip(seeing, blind, strict=True)) / sum(seeing) if any(seeing) else None,
         constant=max(answers.values(), default=0) / len(samples),
@@ -152,8 +152,8 @@ def refusals(groups: Sequence[Group], *, resampling: Resampling = DEFAULT) -> Re
     """
     samples = [g.sample for g in groups]
     return Refusals(
-        resampling.mean(samples, [declined(g) for g in groups]),
-        resampling.mean(samples, [unanswered(g) for g in groups]),
+        resampling.share(samples, [declined(g) for g in groups]),
+        resampling.share(samples, [unanswered(g) for g in groups]),
     )
 
 

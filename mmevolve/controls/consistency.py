@@ -186,6 +186,33 @@ def augmentation_consistency(
     return _over([p.original for p in pairs], values, critic, resampling)
 
 
+def agreement_with_last(
+    groups: Sequence[Group], vectors: Sequence[Sequence[Sequence[float]]], *, resampling: Resampling = DEFAULT
+) -> tuple[Interval, Interval]:
+    """Share of the layers of the lower and of the upper half that would answer as the last one, mean over samples.
+
+    The last layer itself does not count; the survey finds that agreement rises with depth.
+
+    Args:
+        groups: the questions.
+        vectors: as for `latent_consistency`, the first layer first; at least three layers.
+        resampling: how the intervals are drawn.
+
+    Raises:
+        ValueError: when there are fewer than three layers.
+    """
+    halves: tuple[list[float], list[float]] = ([], [])
+    for group, layers in zip(groups, vectors, strict=True):
+        picks = [max(range(len(v)), key=v.__getitem__) for v in layers]
+        middle = (len(picks) - 1) // 2
+        if not middle:
+            raise ValueError(f"sample '{group.sample.id}': {len(picks)} layers have no lower and upper half")
+        for half, part in zip(halves, (picks[:middle], picks[middle:-1]), strict=True):
+            half.append(sum(pick == picks[-1] for pick in part) / len(part))
+    samples = [g.sample for g in groups]
+    return resampling.share(samples, halves[0]), resampling.share(samples, halves[1])
+
+
 def higher(upper: Consistency, lower: Consistency, *, resampling: Resampling = DEFAULT) -> Interval:
     """Share of samples that are more consistent at one layer than at another: the survey's hourglass, tested.
 
@@ -196,7 +223,7 @@ def higher(upper: Consistency, lower: Consistency, *, resampling: Resampling = D
     if ids[0] != ids[1]:
         raise ValueError(f"two layers of {len(ids[0])} and {len(ids[1])} samples: expected the same ones in one order")
     more = [float(a > b) for a, b in zip(upper.values, lower.values, strict=True)]
-    return resampling.mean(upper.samples, more)
+    return resampling.share(upper.samples, more)
 
 
 def _over(groups: Sequence[Group], values: Sequence[float], critic: str, resampling: Resampling) -> Consistency:

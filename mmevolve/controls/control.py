@@ -11,12 +11,15 @@ from mmevolve.config.nearest import hint
 from mmevolve.controls import flips, option_order, pictures
 from mmevolve.controls.augment import augmented
 from mmevolve.controls.change import blind_gap, change, declined, unanswered
-from mmevolve.controls.consistency import augmentation_consistency
-from mmevolve.controls.link import NothingToRead
+from mmevolve.controls.consistency import augmentation_consistency, response_consistency
+from mmevolve.controls.link import NothingToRead, variant
 from mmevolve.controls.position import position_bias
 from mmevolve.controls.resampling import DEFAULT, Resampling, numbers
+from mmevolve.controls.sensitivity import over_wordings
+from mmevolve.controls.wordings import reworded
 from mmevolve.types import Group, Sample
 
+DRAWS = 5  # sampled attempts that say how far a model agrees with itself
 Make = Callable[[Sequence[Sample]], list[Sample]]
 Read = Callable[[Sequence[Group], Sequence[Group], str, Resampling], Any]
 
@@ -32,14 +35,17 @@ class Control:
         says: what it shows, in a line.
         make: samples to variants.
         readings: readings of the judged groups of originals and variants, by name.
-        changes: which pictures stand beside the question, what is in them, or the order of the options.
+        changes: which pictures stand beside the question, what is in them, the order of the options, the words around
+            the question, or nothing: the same is asked again.
+        draws: attempts that are sampled of each variant at least; 0 for as many, and drawn as, the originals'.
     """
 
     name: str
     says: str
     make: Make
     readings: dict[str, Read]
-    changes: Literal["pictures", "pixels", "options"] = "pictures"
+    changes: Literal["pictures", "pixels", "options", "words", "nothing"] = "pictures"
+    draws: int = 0
 
     def __call__(self, samples: Sequence[Sample]) -> list[Sample]:
         """The variants.
@@ -127,7 +133,27 @@ def every(seed: int = 0) -> tuple[Control, ...]:
             steady,
             "pixels",
         ),
+        Control(
+            "prompts",
+            "answers kept when the question is put in other words",
+            reworded,
+            {"wording": _wording, "unanswered": _unanswered},
+            "words",
+        ),
+        Control(
+            "consistency",
+            "agreement with itself over sampled answers, probabilities and layers; in bits, 0 is full",
+            again,
+            {"response": _response},
+            "nothing",
+            draws=DRAWS,
+        ),
     )
+
+
+def again(samples: Sequence[Sample]) -> list[Sample]:
+    """The same questions, to be asked once more."""
+    return [variant(s, "consistency") for s in samples]
 
 
 def _gap(originals: Sequence[Group], variants: Sequence[Group], critic: str, resampling: Resampling) -> Any:
@@ -156,3 +182,11 @@ def _circular(originals: Sequence[Group], variants: Sequence[Group], critic: str
 
 def _consistency(originals: Sequence[Group], variants: Sequence[Group], critic: str, resampling: Resampling) -> Any:
     return augmentation_consistency(originals, variants, critic=critic, resampling=resampling)
+
+
+def _wording(originals: Sequence[Group], variants: Sequence[Group], critic: str, resampling: Resampling) -> Any:
+    return over_wordings(originals, variants, critic=critic, resampling=resampling)
+
+
+def _response(originals: Sequence[Group], variants: Sequence[Group], critic: str, resampling: Resampling) -> Any:
+    return response_consistency(variants, critic=critic, resampling=resampling)

@@ -78,11 +78,11 @@ def flip_rate(originals: Sequence[Group], variants: Sequence[Group], *, resampli
     chance = excess = None
     if kept:
         among, chances = [samples[i] for i in kept], [mean(own[i]) for i in kept]
-        chance = resampling.mean(among, chances)
-        excess = resampling.paired(among, chances, [rates[i] for i in kept])
+        chance = resampling.share(among, chances)
+        excess = resampling.shift(among, chances, [rates[i] for i in kept])
     return Flips(
-        resampling.mean(samples, rates),
-        resampling.mean(samples, some),
+        resampling.share(samples, rates),
+        resampling.share(samples, some),
         chance,
         excess,
         mean(silent),
@@ -117,10 +117,10 @@ def circular(
     shares = [[share_right(g, critic) for g in (p.original, *p.variants)] for p in pairs]
     plain, every_right = [row[0] for row in shares], [math.prod(row) for row in shares]
     return Circular(
-        resampling.mean(samples, plain),
-        resampling.mean(samples, every_right),
-        resampling.mean(samples, [mean(row) for row in shares]),
-        resampling.paired(samples, plain, every_right),
+        resampling.share(samples, plain),
+        resampling.share(samples, every_right),
+        resampling.share(samples, [mean(row) for row in shares]),
+        resampling.shift(samples, plain, every_right),
         len(originals) - len(pairs),
     )
 

@@ -32,6 +32,8 @@ Kind = Literal["bytes", "pixels", "question", "perceptual", "ngram", "embedding"
 Embedder = Callable[[Sequence[ImageRef]], Sequence[Sequence[float]]]
 """Images in, one vector each out, of any length but 0; what a CLIP image tower gives."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
+REFUSED: tuple[Kind, ...] = ("bytes", "pixels")
+COSINE = 0.95
 GRAM = 13
 COMMON = 10  # a run of words in more training samples than this says nothing about one of them
 _WORD = re.compile(r"[^\W_]+(?:[.,'][^\W_]+)*")
@@ -111,8 +113,8 @@ def overlaps(
     *,
     embed: Embedder | None = None,
     bits: int = 20,
-    cosine: float = 0.95,
-    refuse: Collection[Kind] = ("bytes", "pixels"),
+    cosine: float = COSINE,
+    refuse: Collection[Kind] = REFUSED,
 ) -> OverlapReport:
     """Everything that training samples share with held-out ones.
 

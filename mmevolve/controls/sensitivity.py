@@ -1,14 +1,20 @@
-"""How much hangs on the wording of the prompt: accuracy over templates."""
+"""How much hangs on the wording of the prompt: accuracy over templates.
+
+Paper: Lee et al. 2024, "TRAIT", arXiv:2406.14703. Differs: beside the share of changed answers, the spread of accuracy,
+held against a null in which the wording makes no difference.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mmevolve.controls.link import KEY, pair
 from mmevolve.controls.resampling import DEFAULT, Resampling
 from mmevolve.controls.said import labels
+from mmevolve.controls.wordings import OWN
 from mmevolve.metrics.accuracy import share_right
 from mmevolve.statistics import Interval
 from mmevolve.types import Group
@@ -79,13 +85,34 @@ def prompt_sensitivity(
     null = _null(shares, draws, resampling.seed)
     changed = [float(len({x for first in labels(row) for x in first[:1]}) > 1) for row in rows]
     return PromptSensitivity(
-        {name: resampling.mean(samples, shares[:, j].tolist()) for j, name in enumerate(names)},
-        resampling.paired(samples, shares[:, worst].tolist(), shares[:, best].tolist()),
+        {name: resampling.share(samples, shares[:, j].tolist()) for j, name in enumerate(names)},
+        _never_below(resampling.shift(samples, shares[:, worst].tolist(), shares[:, best].tolist())),
         float(means.std()),
         float(null.mean()),
         float((1 + (null >= spread - 1e-9).sum()) / (1 + draws)),
-        resampling.mean(samples, changed),
+        resampling.share(samples, changed),
     )
+
+
+def over_wordings(
+    originals: Sequence[Group], variants: Sequence[Group], *, critic: str = "answer", resampling: Resampling = DEFAULT
+) -> PromptSensitivity:
+    """Prompt sensitivity over the benchmark's own prompt and the wordings of `reworded` variants.
+
+    Raises:
+        ValueError: when the groups do not pair, or a sample lacks a wording that another has.
+    """
+    by_template: dict[str, list[Group]] = {OWN: []}
+    for p in pair(originals, variants):
+        by_template[OWN].append(p.original)
+        for group in p.variants:
+            name = group.sample.meta[KEY]["wording"]
+            by_template.setdefault(name, []).append(replace(group, sample=replace(group.sample, id=p.sample.id)))
+    return prompt_sensitivity(by_template, critic=critic, resampling=resampling)
+
+
+def _never_below(spread: Interval) -> Interval:
+    return replace(spread, low=max(spread.low, 0.0)) if np.isfinite(spread.low) else spread
 
 
 def _null(shares: np.ndarray, draws: int, seed: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from mmevolve.config.nearest import hint
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+\Z", re.ASCII)
+_CONFIGS = re.compile(r"(?:available configs|Available): (\[[^\]]*\])")  # as `datasets` lists them
 _BATCH = 256
 _UNREADABLE = (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error)
 
@@ -35,12 +36,13 @@ class Row:
     problem: str = ""
 
 
-def read_rows(path: str, *, split: str | None = None) -> Iterator[Row]:
+def read_rows(path: str, *, split: str | None = None, config: str | None = None) -> Iterator[Row]:
     """Rows in order, read as they are asked for.
 
     Args:
         path: a file, a folder written by `Dataset.save_to_disk`, or a hub name `owner/dataset`.
         split: which split of a `datasets` folder or hub name.
+        config: which configuration of a hub name; a set that has one only needs none.
 
     Raises:
         ValueError: when there is no such table, or it is of no known kind.
@@ -48,8 +50,10 @@ def read_rows(path: str, *, split: str | None = None) -> Iterator[Row]:
     kind = kind_of(path)
     if split is not None and kind not in ("folder", "hub"):
         raise ValueError(f"split '{split}': the file '{path}' has no splits; to pick rows by a column use `where`")
+    if config is not None and kind != "hub":
+        raise ValueError(f"config '{config}': '{path}' is no name on the hub, only those have configurations")
     reader = {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet}.get(kind)
-    return reader(path) if reader is not None else _datasets(path, kind, split)
+    return reader(path) if reader is not None else _datasets(path, kind, split, config)
 
 
 def kind_of(path: str) -> str:
@@ -134,14 +138,9 @@ def _parquet(path: str) -> Iterator[Row]:
         raise ValueError(f"'{path}': not a whole parquet file: {error}") from error
 
 
-def _datasets(path: str, kind: str, split: str | None) -> Iterator[Row]:
+def _datasets(path: str, kind: str, split: str | None, config: str | None) -> Iterator[Row]:
     """Cells as stored: an image column gives its bytes or path, undecoded."""
-    import datasets
-
-    try:
-        loaded = datasets.load_from_disk(path) if kind == "folder" else datasets.load_dataset(path)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ValueError(f"dataset '{path}': cannot be loaded: {str(error).splitlines()[0]}") from error
+    loaded = _hub(path, config) if kind == "hub" else _folder(path)
     if isinstance(loaded, dict):
         names = list(loaded)
         chosen = split or (names[0] if len(names) == 1 else None)
@@ -156,3 +155,48 @@ def _datasets(path: str, kind: str, split: str | None) -> Iterator[Row]:
     for batch in loaded.with_format("arrow").iter(batch_size=_BATCH):
         for values in batch.to_pylist():
             yield Row(number := number + 1, values)
+
+
+def _folder(path: str) -> Any:
+    import datasets
+
+    try:
+        return datasets.load_from_disk(path)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ValueError(f"dataset '{path}': cannot be loaded: {_line(error)}") from error
+
+
+def _hub(path: str, config: str | None) -> Any:
+    """What the hub, or what `datasets` keeps of it on this machine, has under a name.
+
+    Raises:
+        ValueError: when it cannot be reached and nothing is kept, there is no such set, or a configuration is needed.
+    """
+    import datasets
+
+    name = f"dataset '{path}'" + (f", config '{config}'" if config is not None else "")
+    try:
+        return datasets.load_dataset(path, *([config] if config is not None else []))
+    except datasets.exceptions.DatasetNotFoundError as error:
+        raise ValueError(f"{name}: the hub has no such set, or lets only some read it: {_line(error)}") from error
+    except ConnectionError as error:
+        raise ValueError(
+            f"{name}: the hub cannot be reached, and nothing of it is kept on this machine: {_line(error)}; "
+            "a table file on this machine needs no hub"
+        ) from error
+    except (OSError, ValueError, RuntimeError) as error:
+        said = " ".join(str(error).split())
+        known = _CONFIGS.search(said)
+        if known is not None:  # none was named, or one that there is not
+            names = re.findall(r"'([^']+)'", known[1])
+            asked = (
+                f"no config '{config}'{hint(config, names)}"
+                if config is not None
+                else f"say which with `config`: {', '.join(names)}"
+            )
+            raise ValueError(f"dataset '{path}': {asked}") from error
+        raise ValueError(f"{name}: cannot be loaded: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,5 +1,4 @@
-"""What each layer would answer: completions scored by every layer's states, read through the model's own last norm and
-vocabulary projection.
+"""What each layer would answer: completions scored by every layer's states, through the model's last norm and head.
 
 Papers: nostalgebraist 2020, "interpreting GPT: the logit lens"; Liang et al. 2024, arXiv:2407.14507, sec. 3 (the latent
 layer of internal consistency). Differs: whole layers speak, where the survey lets single attention heads do.

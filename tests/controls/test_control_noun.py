@@ -26,11 +26,11 @@ def world(n=8):
     return made
 
 
-def answered(samples, look):
+def answered(samples, look, n=1):
     groups = []
     for s in samples:
-        t = Trajectory(f"{s.id}/0/0", s.id, "m", (Step("x"),), look(s))
-        groups.append(Group(s, (t,), (Critique(t.id, "answer", float(t.answer == s.answer)),)))
+        made = tuple(Trajectory(f"{s.id}/0/{i}", s.id, "m", (Step("x"),), look(s)) for i in range(n))
+        groups.append(Group(s, made, tuple(Critique(t.id, "answer", float(t.answer == s.answer)) for t in made)))
     return groups
 
 
@@ -44,7 +44,7 @@ def seeing(sample):
 def test_each_control_goes_from_samples_to_numbers(control):
     samples = world()
     originals = answered(samples, seeing)
-    found = control.read(originals, answered(control(samples), seeing), resampling=QUICK)
+    found = control.read(originals, answered(control(samples), seeing, max(1, control.draws)), resampling=QUICK)
     assert found and all(name.startswith(f"{control.name}/") for name in found)
     assert all(isinstance(v, float) for v in found.values())
 
