@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ SHIPPED = "mmevolve:tiny_vlm"
 # The greatest value of a setting, by the room of the part that has it.
 MOST: dict[str, dict[str, int]] = {
     "samplers": {"n": 2, "k": 2, "max_tokens": 16},
-    "metrics": {"k": 2},
+    "metrics": {"k": 2, "s": 2},
     "loops": {"rounds": 2, "passes": 1, "steps": 2},
     "training": {"steps": 1, "epochs": 1},
     "evaluation": {"limit": QUESTIONS, "n": 2},
@@ -111,6 +112,10 @@ class _Shrink:
             was = self.value(call, name, signature)
             if isinstance(was, int) and was > most:
                 call = _with(call, **{name: most})
+        for name in ("number", "proxy", "truth", "monitor") if target.room == "schedules" else ():
+            was = self.value(call, name, signature)
+            if isinstance(was, str):  # pass@16-4 is measured as pass@2-2
+                call = _with(call, **{name: re.sub(r"(?<=[@-])\d+", lambda k: str(min(2, int(k[0]))), was)})
         for name in ("prompt", "review"):
             was = self.value(call, name, signature)
             if isinstance(was, str) and was in WORDS:
