@@ -10,16 +10,21 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mmevolve.lineage.tables import batches, kind_of, made_of
+from mmevolve.lineage.tables import batches, column_names, kind_of, made_of
 from mmevolve.report.folder import open_run
 from mmevolve.store import RunStore
 
 FILE = "lineage.sqlite"
 FORMAT = 1  # raised when what is kept changes
+BLOCK = 256  # rows whose texts are packed together
+ROW_TEXTS = ("completion", "chosen", "rejected", "labels", "weight", "margin", "advantages")
+SAID_TEXTS = ("step_scores", "text", "error")
 IMAGE = re.compile(r'"image": ("(?:[^"\\]|\\.)*")')
 SCHEMA = """
 CREATE TABLE rounds(id INTEGER PRIMARY KEY, loop TEXT, round INTEGER, files TEXT, first INTEGER, last INTEGER,
@@ -37,6 +42,7 @@ CREATE TABLE said(attempt INTEGER, critic INTEGER, score REAL, row INTEGER, PRIM
 CREATE TABLE rows(round INTEGER, number INTEGER, attempt INTEGER, source TEXT, PRIMARY KEY(round, number))
     WITHOUT ROWID;
 CREATE TABLE seen(picture TEXT, round INTEGER, number INTEGER, PRIMARY KEY(picture, round, number)) WITHOUT ROWID;
+CREATE TABLE texts(round INTEGER, kind TEXT, block INTEGER, packed BLOB, PRIMARY KEY(round, kind, block));
 CREATE TABLE measured(evaluation TEXT, sample TEXT, picture TEXT);
 """
 INDICES = """
@@ -63,6 +69,15 @@ def open_index(run: str) -> sqlite3.Connection:
             return _current(sqlite3.connect(Path(run) / FILE), run, rounds)
         except (OSError, sqlite3.DatabaseError):
             return _current(sqlite3.connect(":memory:"), run, rounds)
+
+
+def text_of(db: sqlite3.Connection, round: int, table: str, number: int) -> dict[str, Any]:
+    """Texts and lists of one row of a round's `examples` or `critiques`."""
+    block, at = divmod(number, BLOCK)
+    found = db.execute(
+        "SELECT packed FROM texts WHERE round = ? AND kind = ? AND block = ?", (round, table, block)
+    ).fetchone()
+    return dict(json.loads(zlib.decompress(found[0]))[at])
 
 
 def portable(ref: str) -> str:
@@ -117,7 +132,8 @@ def _drop_from(db: sqlite3.Connection, number: int) -> None:
         with db:
             for table, column, least in (
                 ("attempts", "id", found[0]), ("said", "attempt", found[0]), ("rows", "round", number),
-                ("asked", "round", number), ("seen", "round", number), ("rounds", "id", number),
+                ("asked", "round", number), ("seen", "round", number), ("texts", "round", number),
+                ("rounds", "id", number),
             ):  # fmt: skip
                 db.execute(f"DELETE FROM {table} WHERE {column} >= ?", (least,))
 
@@ -137,6 +153,8 @@ class _Round:
         names, samples, authors = self._attempts(first, pictures)
         self._said(names)
         count = self._rows(names, samples, pictures)
+        self._texts("examples", ROW_TEXTS)
+        self._texts("critiques", SAID_TEXTS)
         self._measured()
         made = {table: made_of(self.folder / f"{table}.parquet") for table in ("examples", "critiques")}
         self.db.execute(
@@ -234,6 +252,17 @@ class _Round:
         self.db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", lines())
         self.db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", sorted(seen))
         return count
+
+    def _texts(self, table: str, names: tuple[str, ...]) -> None:
+        """What is only shown, packed in blocks: a row of a large table cannot be read by itself."""
+        path = self.folder / f"{table}.parquet"
+        have = [n for n in names if path.exists() and n in column_names(path)]
+        lines = (dict(zip(have, values, strict=True)) for values in self._table(table, *have)) if have else iter(())
+        block = 0
+        while part := list(islice(lines, BLOCK)):
+            packed = zlib.compress(json.dumps(part).encode(), 1)
+            self.db.execute("INSERT INTO texts VALUES (?, ?, ?, ?)", (self.id, table, block, packed))
+            block += 1
 
     def _measured(self) -> None:
         """Questions of evaluations, once each: where a forgotten picture is measured on."""

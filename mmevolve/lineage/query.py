@@ -10,15 +10,11 @@ from typing import Any
 
 from mmevolve.config.errors import ConfigError
 from mmevolve.lineage.graph import Name, Round, above, below, called, checkpoint_of, rounds_of
-from mmevolve.lineage.index import open_index, portable
+from mmevolve.lineage.index import open_index, portable, text_of
 from mmevolve.lineage.names import near_attempt, near_picture, near_round, parse
-from mmevolve.lineage.tables import one_row
 from mmevolve.report.folder import is_run
-from mmevolve.store import RunStore
 
 SHORTEST = 6  # letters of a SHA-256 that may stand for it
-SAID = ("step_scores", "text", "error")
-TEXTS = ("completion", "chosen", "rejected", "labels", "weight", "margin", "advantages")
 
 
 class Lineage:
@@ -83,8 +79,7 @@ class Lineage:
             raise ConfigError(f"{self.run} has no row {at.called}/{number}: {last}", "trace")
         attempt, source = line
         (selector,) = self.db.execute("SELECT selector FROM rounds WHERE id = ?", (at.id,)).fetchone()
-        table = RunStore(self.run, name[0]).round_folder(name[1]) / "examples.parquet"
-        text = {k: _plain(v) for k, v in one_row(table, number, TEXTS).items() if v is not None}
+        text = {k: _plain(v) for k, v in text_of(self.db, at.id, "examples", number).items() if v is not None}
         made = self._attempt(attempt) if attempt else {"id": source, "missing": True} if source else None
         return {
             "what": "row",
@@ -241,7 +236,6 @@ class Lineage:
         }
 
     def _critiques(self, attempt: int, at: Round) -> list[dict[str, Any]]:
-        table = RunStore(self.run, at.name[0]).round_folder(at.name[1]) / "critiques.parquet"
         (critics,) = self.db.execute("SELECT critics FROM rounds WHERE id = ?", (at.id,)).fetchone()
         settings = {c.get("name"): c for c in json.loads(critics) or [] if isinstance(c, dict)}
         lines = self.db.execute(
@@ -249,11 +243,11 @@ class Lineage:
             "ORDER BY d.row",
             (attempt,),
         ).fetchall()
-        return [
-            {"critic": critic, "score": _plain(score), **{k: _plain(v) for k, v in one_row(table, row, SAID).items()},
-             "settings": settings.get(critic)}
-            for critic, score, row in lines
-        ]  # fmt: skip
+        found = []
+        for critic, score, row in lines:
+            texts = {k: _plain(v) for k, v in text_of(self.db, at.id, "critiques", row).items()}
+            found.append({"critic": critic, "score": _plain(score), **texts, "settings": settings.get(critic)})
+        return found
 
     def _seen(self, at: int, number: int) -> list[str]:
         lines = self.db.execute("SELECT picture FROM seen WHERE round = ? AND number = ?", (at, number))

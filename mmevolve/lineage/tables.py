@@ -53,20 +53,13 @@ def batches(path: Path, names: tuple[str, ...], *, size: int = 32768) -> Iterato
         raise damaged(path, error) from error
 
 
-def one_row(path: Path, index: int, names: tuple[str, ...]) -> dict[str, Any]:
-    """Some columns of one row, read from the row group that holds it.
+def column_names(path: Path) -> list[str]:
+    """The columns that a table has.
 
     Raises:
         StoreError: when the file is damaged.
     """
     try:
-        with pq.ParquetFile(path) as file:
-            known = [n for n in names if n in file.schema_arrow.names]
-            for group in range(file.num_row_groups):
-                size = file.metadata.row_group(group).num_rows
-                if index < size:
-                    return file.read_row_group(group, known, use_threads=False).slice(index, 1).to_pylist()[0]
-                index -= size
+        return list(pq.read_schema(path).names)
     except (pa.ArrowException, OSError) as error:
         raise damaged(path, error) from error
-    raise IndexError(f"{path} has no row {index}")
