@@ -6,7 +6,9 @@ characters, `_DEEPEST` nested groups, and no exact power of more than `_WIDEST` 
 the same answer.
 
 Differs: from latex2sympy (augustt198/latex2sympy) in that no symbolic algebra is done: an expression with a free
-variable has no value, nor has a comparison.
+variable has no value, nor has a comparison, a binomial coefficient of parts, `\\gcd` or `\\lcm`. MATH-Vision evaluates
+the text that sympy prints, which drops brackets in a negative quotient by a decimal (`-6/2.5` becomes `-6/5/2`, by the
+sympy release): that accident is not followed, `-6/2.5` is -2.4.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ _LONGEST = 2_000
 _DEEPEST = 60
 _WIDEST = 4_096
 _TOKEN = re.compile(
-    r"\s*(?:(\d+(?:,\d{3}(?!\d))*(?:\.\d+)?(?:\\%)?|\.\d+(?:\\%)?)|(\\[a-zA-Z]+|\\.)|(\*\*|.))", re.DOTALL
+    r"\s*(?:([0-9]+(?:,[0-9]{3}(?![0-9]))*(?:\.[0-9]+)?(?:\\%)?|\.[0-9]+(?:\\%)?)|(\\[a-zA-Z]+|\\.)|(\*\*|.))",
+    re.DOTALL,
 )
 _NOISE = re.compile(r"\\(?:left|right|displaystyle|mathrm|text|quad|,|!|;|:| )|\\?\$|~")
 _OFFICIAL_NOISE = re.compile(r"\\(?:left|right|displaystyle|quad|qquad)(?![a-z])|[$~]")
@@ -28,9 +31,10 @@ _STRAY = set("})]._&'") | {"\\}", "\\\\", "\\to", "\\rightarrow", "\\Rightarrow"
 _KEYWORDS = ("tr", "norm", "rank", "eig", "eye", "diag", "rref", "hstack", "vstack", "orth", "nullspace", "cols")
 _KEYWORDS += ("rows", "zeros", "ones", "gcd", "lcm", "floor", "ceil")
 _SPELLINGS = str.maketrans({"−": "-", "–": "-", "×": "*", "·": "*", "÷": "/", "π": "\\pi ", "√": "\\sqrt "})
+_DIGITS = frozenset("0123456789")
 _OPEN = {"\\{": "\\}", "(": ")", "{": "}", "[": "]"}
 _FRACTIONS = {"\\frac", "\\dfrac", "\\tfrac"}
-_FACTORS = {*_FRACTIONS, "\\sqrt", "\\binom", *_OPEN}
+_FACTORS = {*_FRACTIONS, "\\sqrt", "\\binom", "\\lfloor", *_OPEN}
 _PRODUCT = {"*", "\\cdot", "\\times", "\\ast"}
 _RATIO = {"/", ":", "\\div"}
 _FUNCTIONS = {
@@ -51,8 +55,9 @@ def value(expression: str, *, official: bool = False) -> Number | None:
 
     Args:
         expression: LaTeX or plain text, such as `\frac{3}{4}`, `2\sqrt{3}`, `3:4`, `12\frac{1}{2}`.
-        official: read as latex2sympy does: up to a stray `}`, `)`, `.`, arrow or keyword; degrees, a bare `%` or
-            `\frac12` and letters beyond ASCII have no value. Otherwise they have one, and all must be an expression.
+        official: read as latex2sympy and `eval` do: up to a stray `}`, `)`, `.`, arrow or keyword; `1/2\pi` is
+            `1/(2\pi)`; degrees, a bare `%`, `\ln` and `\frac12` have no value. Otherwise they have one, and all must be
+            an expression.
 
     >>> value(r"12\frac{1}{2}")
     12.5
@@ -99,22 +104,29 @@ class _Parser:
         return total
 
     def product(self, depth: int) -> Number:
-        result = self.signed(depth)
+        result = self.operand(depth)
         while True:
             token = self.peek()
             if token in _PRODUCT:
                 self.at += 1
-                result = result * self.signed(depth)
+                result = result * self.operand(depth)
             elif token in _RATIO:
                 self.at += 1
-                result = _divide(result, self.signed(depth))
+                result = _divide(result, self.operand(depth))
             elif self.starts_factor(token):
                 # a whole number before a fraction of numbers is a mixed number
-                mixed = not self.official and token in _FRACTIONS and self.tokens[self.at - 1].isdigit()
+                mixed = token in _FRACTIONS and self.tokens[self.at - 1].isdigit()
                 factor = self.power(depth)
                 result = result + factor if mixed and 0 < abs(factor) < 1 else result * factor
             else:
                 return result
+
+    def operand(self, depth: int) -> Number:
+        """What a product or ratio joins; officially factors that stand side by side bind first: `1/2x` is `1/(2x)`."""
+        result = self.signed(depth)
+        while self.official and self.starts_factor(self.peek()):
+            result = result * self.power(depth)
+        return result
 
     def signed(self, depth: int) -> Number:
         sign = 1
@@ -158,12 +170,20 @@ class _Parser:
             raise NoValueError("a fraction without braces")
         return self.argument(depth)
 
+    def logarithm(self, token: str, depth: int) -> Number:
+        """To a base that is written; the natural one has the base `E`, which the official `eval` does not know."""
+        if token == "\\ln":
+            raise NoValueError("no natural logarithm")
+        self.at += 1
+        base = self.argument(depth)
+        return math.log(self.power(depth), base)
+
     def starts_factor(self, token: str) -> bool:
         if token in _FACTORS or token in _FUNCTIONS or token in _CONSTANTS:
             return True
         if token == "e":
             return self.tokens[self.at + 1 : self.at + 2] == ["^"]
-        return token[:1].isdigit() or (token[:1] == "." and len(token) > 1)
+        return token[:1] in _DIGITS or (token[:1] == "." and len(token) > 1)
 
     def factor(self, depth: int) -> Number:
         if depth > _DEEPEST:
@@ -174,7 +194,7 @@ class _Parser:
             if self.take() != _OPEN[token]:
                 raise NoValueError(f"'{token}' is not closed")
             return inner
-        if token and (token[0].isdigit() or (token[0] == "." and len(token) > 1)):
+        if token[:1] in _DIGITS or (token[:1] == "." and len(token) > 1):
             return _read(token)
         if token in _FRACTIONS or token == "\\binom":
             top = self.brace(depth + 1)
@@ -189,6 +209,13 @@ class _Parser:
             return math.e
         if token in _CONSTANTS:
             return _CONSTANTS[token]
+        if token == "\\lfloor":
+            inner = self.sum(depth + 1)
+            if self.take() != "\\rfloor":
+                raise NoValueError("'\\lfloor' is not closed")
+            return math.floor(inner)
+        if token in ("\\ln", "\\log") and self.official and (token == "\\ln" or self.peek() == "_"):
+            return self.logarithm(token, depth + 1)
         if token in _FUNCTIONS:
             return _FUNCTIONS[token](self.power(depth + 1))
         raise NoValueError(f"'{token}' is not a number")

@@ -35,17 +35,17 @@ def shortcut(response: str, *, answer_type: AnswerType, choices: Sequence[str] =
 
 
 def normalise(
-    extraction: str | None,
+    extraction: str | float | None,
     *,
     answer_type: AnswerType,
     choices: Sequence[str] = (),
-    precision: int | None = None,
+    precision: float | None = None,
     published: bool = False,
 ) -> str | None:
     """The prediction that is compared with the answer by string equality; None is wrong.
 
     Args:
-        extraction: what was read out of the response.
+        extraction: what was read out of the response; some files hold numbers.
         answer_type: type of the reference answer; unused where there are options.
         choices: option texts; empty for free-form questions.
         precision: decimals of a float answer.
@@ -60,10 +60,10 @@ def normalise(
         if answer_type == "integer":
             return str(int(extraction) if published else int(float(extraction)))
         if answer_type == "float":
-            return str(round(float(extraction), precision))
-    except (ValueError, OverflowError):
+            return None if precision is None else str(round(float(extraction), int(precision)))
+    except (TypeError, ValueError, OverflowError):
         return None
-    return extraction
+    return str(extraction)
 
 
 def _closest(extraction: str, choices: Sequence[str]) -> str:

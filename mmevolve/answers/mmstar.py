@@ -10,5 +10,5 @@ from __future__ import annotations
 def correct(response: str, gold: str) -> bool:
     """The first character, `(x`, `option x` or `the answer is x` is the gold letter, whatever the case."""
     said = response.strip().lower().replace("\n", " ")
-    letter = gold.strip().lower()[:1]
-    return bool(letter) and said.startswith((letter, f"({letter}", f"option {letter}", f"the answer is {letter}"))
+    letter = gold.strip().lower()
+    return len(letter) == 1 and said.startswith((letter, f"({letter}", f"option {letter}", f"the answer is {letter}"))

@@ -15,9 +15,11 @@ from functools import lru_cache
 from mmevolve.answers import numbers
 
 _WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
-_MARKS = re.compile(r"[$*_`\"“”‘’'?!;:,()\[\]{}]|\\text|\\mathrm|\\(?=[$%])")
+_MARKS = re.compile(r"[$*_`\"“”‘’'?!;:,()\[\]{}]|\\text|\\mathrm|\\(?=[$%()\[\]])")
 _STOP = re.compile(r"\.(?=\s|$)")
 _LABEL = re.compile(r"(?:option|choice|answer)?[ \t]{0,4}[(\[{]?([A-Za-z])[)\]}.:,]?", re.IGNORECASE)
+_LABEL_FIRST = re.compile(r"\(?([A-Z])[).:,]{0,4}[ \t]{0,4}")
+_UNREAD = re.compile(r"\\[a-zA-Z]+|[^\w.+=<>/^-]|_")
 _LEADING = re.compile(
     r"(?:(?:option|choice)[ \t]{1,4})?(?:[(\[]([A-Za-z])[)\]]|([A-Z])(?=[).:,\]]|[ \t]{0,4}$|[ \t]{1,4}-|\n))",
     re.IGNORECASE,
@@ -79,30 +81,50 @@ def _by_number(answer: str | None, choices: Sequence[str]) -> str | None:
 def exactly(text: str, choices: Sequence[str]) -> str | None:
     """Letter of the option that a whole text is: its text, its letter, or its letter and its text."""
     known, flat = letters(choices), normal(text)
+    label = _LABEL.fullmatch(_tidy(text))  # first, because options may be letters themselves
+    if label and label[1].upper() in known:
+        return label[1].upper()
     for letter, choice in zip(known, choices, strict=False):
         wanted = normal(choice)
         if wanted and flat in (wanted, f"{letter.lower()} {wanted}", f"option {letter.lower()} {wanted}"):
             return letter
-    label = _LABEL.fullmatch(_tidy(text))
-    return label[1].upper() if label and label[1].upper() in known else None
+    return _labelled(text, choices)
+
+
+def _labelled(text: str, choices: Sequence[str]) -> str | None:
+    r"""Letter of an option that is written beside its letter, markup apart: `B. \(r_{A}=2\) in` for `$r_{A}=2in$`."""
+    label = _LABEL_FIRST.match(_tidy(text))
+    index = letters(choices).find(label[1]) if label else -1
+    if index == -1 or len(text) > 2_000:
+        return None
+    wanted = _squeeze(choices[index])
+    return label[1] if wanted and _squeeze(_tidy(text)[label.end() :]) == wanted else None
+
+
+def _squeeze(text: str) -> str:
+    """Letters, digits and signs only."""
+    return _UNREAD.sub("", _WRAPPED.sub(r"\1", text)).casefold()
 
 
 def mentioned(text: str, choices: Sequence[str]) -> str | None:
     """Letter of the option that a longer text names.
 
-    The last `(X)` or `option X`; else a last or first line that is an option; else the last letter that stands alone,
-    though not where the options are yes and no, which pictures full of lettered points go with; else the text
-    mentioned last.
+    A last line that is an option; else the last `(X)` or `option X`; else a first line that is an option; else the last
+    letter that stands alone, though not where the options are yes and no, which pictures full of lettered points go
+    with; else the text mentioned last.
     """
     known = letters(choices)
+    lines = text.strip().split("\n")
+    last_line = exactly(lines[-1], choices)
+    if last_line:
+        return last_line
     for pattern in (_BRACKETED, _NAMED, _BRACKETED_SMALL):
         named = [m[1].upper() for m in pattern.finditer(text) if m[1].upper() in known]
         if named:
             return named[-1]
-    lines = text.strip().split("\n")
-    whole_line = exactly(lines[-1], choices) or exactly(lines[0], choices)
-    if whole_line:
-        return whole_line
+    first_line = exactly(lines[0], choices)
+    if first_line:
+        return first_line
     if not all(choice.strip().lower() in _YES_NO for choice in choices):
         alone = [m for m in _ALONE.finditer(text) if m[1] in known and not _is_word(text, m) and not _is_label(text, m)]
         if alone:

@@ -8,7 +8,6 @@ Differs: `tidy=True` mends three official warts: trailing full stops, `96` besid
 
 from __future__ import annotations
 
-import math
 import re
 
 from mmevolve.answers.edit import distance
@@ -27,8 +26,10 @@ def correct(prediction: str, target: str, *, tolerance: float = 0.05, tidy: bool
     """
     if tidy:
         prediction, target = prediction.strip().rstrip("."), target.strip().rstrip(".")
+        if prediction.lower() == target.lower():
+            return True
         if _YEAR.fullmatch(target):
-            return prediction == target
+            return False
         if prediction.endswith("%") != target.endswith("%"):
             prediction, target = prediction.rstrip("% "), target.rstrip("% ")
     said, wanted = _number(prediction), _number(target)
@@ -43,12 +44,12 @@ def exact(prediction: str, target: str) -> bool:
 
 
 def anls(prediction: str, target: str, *, threshold: float = 0.5) -> float:
-    """One minus the edit distance as a share of the longer text, whatever the case; 0 beyond the threshold."""
+    """One minus the edit distance as a share of the longer text, whatever the case; 0 from the threshold on."""
     a, b = prediction.lower(), target.lower()
     if a == b:
         return 1.0
     apart = distance(a, b) / max(len(a), len(b))
-    return 1.0 - apart if apart <= threshold else 0.0
+    return 1.0 - apart if apart < threshold else 0.0
 
 
 def _number(text: str) -> float | None:
@@ -57,7 +58,5 @@ def _number(text: str) -> float | None:
     try:
         number = float(text.rstrip("%")) if percent else float(text)
     except ValueError:
-        return None
-    if not math.isfinite(number):
         return None
     return number / 100.0 if percent else number

@@ -23,7 +23,7 @@ _LETTER = (
     re.compile(r"^\(([A-Za-z])\) [\s\S]+$"),
     re.compile(r"[Th]he answer is \(([A-Za-z])\) [\s\S]+$"),
 )
-_LETTERS = "ABCDEFGH"
+_LETTERS = "ABCDEF"
 _CHARS = r"[\d$.,/:]"
 _SIGNED = r"(?<![-\d$.,/:])[-\d$.,/:]*\d"
 _FREE = (

@@ -19,13 +19,16 @@ _LETTER = re.compile(r"(?<![A-Za-z])([a-zA-Z])(?![A-Za-z])")
 
 
 def parse_choice(response: str, choices: Sequence[str], *, several: bool = False) -> str | None:
-    """The only option found as `(x)`; else the only option found anywhere, even inside a word."""
+    """The only option found as `(x)`; else the only option found anywhere, even inside a word.
+
+    Of an option that contains others, as `10` contains `1`, the first of these counts, as in the official code.
+    """
     if several:
         return None
     for form in ("({})", "{}"):
         found = [choice for choice in choices if form.format(choice) in response]
         if len(found) == 1:
-            return found[0]
+            return next(choice for choice in choices if choice in found[0])
     return None
 
 

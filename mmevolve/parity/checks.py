@@ -6,17 +6,14 @@ Each takes the rows of one golden file and the data folder, which holds the ques
 from __future__ import annotations
 
 import ast
-import gzip
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmevolve import answers
 from mmevolve.answers import m3cot, mathvision, mathvista, mmmu, mmmu_pro, refusal, scienceqa, tabmwp, visonlyqa
-
-Row = Mapping[str, Any]
+from mmevolve.parity.files import QUESTIONS, Row, UnusableFileError, needs, plain_name, table
 
 
 @dataclass(frozen=True)
@@ -29,11 +26,12 @@ class Check:
         official_correct: the official verdict; None where the file holds none.
         read: what our official rules extract.
         official_read: the official extraction; None where it is a random draw, another model's word or absent.
+        unread: whether our official rules find no answer.
         own: what our own extractor finds.
         own_agrees: whether that is the official reading; None where there is none.
         own_correct: whether it equals the reference answer, by our own equality.
         declined: the response says that it cannot answer, and our own extractor finds none.
-        why: reason for a disagreement that is known.
+        why: why the row cannot be scored, or why another extraction is no surprise.
     """
 
     id: str
@@ -41,6 +39,7 @@ class Check:
     official_correct: bool | None = None
     read: object = None
     official_read: object = None
+    unread: bool = False
     own: str | None = None
     own_agrees: bool | None = None
     own_correct: bool | None = None
@@ -48,12 +47,11 @@ class Check:
     why: str = ""
 
 
-def load(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON-lines file, plain or gzip."""
-    raw = path.read_bytes()
-    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
-    # not splitlines(), which also splits at the separators that JSON leaves in strings
-    return [json.loads(line) for line in text.split("\n") if line.strip()]
+def _text(response: object) -> str:
+    """A response as it was written; what is no text, as where a call failed, is an empty one."""
+    if isinstance(response, list) and response:
+        response = response[0]
+    return response if isinstance(response, str) else ""
 
 
 def _own(own: str | None, official: str | None, gold: object, response: str) -> dict[str, Any]:
@@ -66,9 +64,10 @@ def _own(own: str | None, official: str | None, gold: object, response: str) -> 
     }
 
 
-def _mmmu(rows: Iterable[Row], root: Path) -> Iterator[Check]:
+def _mmmu(rows: Sequence[Row], root: Path) -> Iterator[Check]:
+    needs(rows, ("id", "question_type", "answer", "response", "parsed_pred", "judge"))
     for row in rows:
-        official, verdict, response = row["parsed_pred"], row["judge"] == "Correct", row["response"]
+        official, verdict, response = row["parsed_pred"], row["judge"] == "Correct", _text(row["response"])
         if row["question_type"] != "multiple-choice":
             correct = mmmu.open_correct(official, row["answer"])
             golds = [row["answer"]] if isinstance(row["answer"], str) else row["answer"]
@@ -83,23 +82,27 @@ def _mmmu(rows: Iterable[Row], root: Path) -> Iterator[Check]:
                 own_correct=any(answers.equal(own, gold) for gold in golds),
             )
             continue
+        needs([row], ("index2ans",))
         options = row["index2ans"]
-        drawn = row["random_fallback"]
+        read = mmmu.parse_choice(response, options)
+        drawn = row.get("random_fallback", read is None)
         own = answers.extract(response, choices=tuple(options.values()), strict=False)
         yield Check(
             row["id"],
             mmmu.choice_correct(official, row["answer"]),
             verdict,
-            mmmu.parse_choice(response, options),
+            read,
             None if drawn else official,
+            unread=read is None,
             **_own(own, None if drawn else official, row["answer"], response),
         )
 
 
-def _mmmu_pro(rows: Iterable[Row], root: Path) -> Iterator[Check]:
+def _mmmu_pro(rows: Sequence[Row], root: Path) -> Iterator[Check]:
+    needs(rows, ("id", "options", "answer", "response", "pred_indexs", "if_right"))
     for row in rows:
-        texts = [str(option) for option in ast.literal_eval(row["options"])]
-        official, response = row["pred_indexs"], row["response"]
+        texts = [str(option) for option in ast.literal_eval(str(row["options"]))]
+        official, response = row["pred_indexs"], _text(row["response"])
         read = mmmu_pro.parse_choice(response, mmmu_pro.options_of(texts))
         own = answers.extract(response, choices=texts, strict=False)
         yield Check(
@@ -108,48 +111,62 @@ def _mmmu_pro(rows: Iterable[Row], root: Path) -> Iterator[Check]:
             row["if_right"],
             read,
             None if read is None else official,
+            unread=read is None,
             **_own(own, official, row["answer"], response),
         )
 
 
-def _m3cot(rows: Iterable[Row], root: Path) -> Iterator[Check]:
+def _m3cot(rows: Sequence[Row], root: Path) -> Iterator[Check]:
+    needs(rows, ("id", "choices", "answer", "response", "official_correct"))
     for row in rows:
-        read = m3cot.parse_choice(row["response"], row["choices"])
-        right, verdict = read == row["answer"], row["official_correct"]
+        response, verdict = _text(row["response"]), row["official_correct"]
+        gold = chr(ord("A") + row["answer"]) if isinstance(row["answer"], int) else row["answer"]
+        read = m3cot.parse_choice(response, row["choices"])
         # the file holds verdicts only, so that the reading is known by what it leads to
-        own = answers.extract(row["response"], choices=row["choices"], strict=False)
-        yield Check(row["id"], right, verdict, right, verdict, **_own(own, read, row["answer"], row["response"]))
+        right = read == gold
+        own = answers.extract(response, choices=row["choices"], strict=False)
+        said = _own(own, read, gold, response)
+        yield Check(row["id"], right, verdict, right, verdict, unread=read is None, **said)
 
 
-def _mathvision(rows: Iterable[Row], root: Path) -> Iterator[Check]:
-    path = root / "mathvision" / "test_all_text_only.jsonl"
-    questions = {q["id"].removeprefix("mathvision-"): q for q in load(path)} if path.exists() else {}
+def _mathvision(rows: Sequence[Row], root: Path) -> Iterator[Check]:
+    needs(rows, ("id", "response", "model_answer", "correct"))
+    listed = table(root / "mathvision", "test_all_text_only", "testmini", "test")
+    needs(listed, ("id", "answer", "choices"))
+    questions = {str(q["id"]).removeprefix("mathvision-"): q for q in listed}
     for row in rows:
-        question = questions.get(row["id"].removeprefix("mathvision-"))
-        read = mathvision.extract(row["response"])
+        response = _text(row["response"])
+        question = questions.get(str(row["id"]).removeprefix("mathvision-"))
+        read = mathvision.extract(response)
         if question is None:
-            yield Check(row["id"], None, row["correct"], read, row["model_answer"], why="its question is not here")
+            yield Check(str(row["id"]), None, row["correct"], read, row["model_answer"], why=_NO_QUESTION)
             continue
-        gold, choices = question["answer"], question["choices"] or ()
+        gold, choices = str(question["answer"]), question["choices"] or ()
         option = choices[ord(gold) - ord("A")] if choices else ""
-        own = answers.extract(row["response"], choices=choices, strict=False)
+        own = answers.extract(response, choices=choices, strict=False)
         own_correct = own is not None and answers.equal(own, gold, choices=choices)
         correct = mathvision.correct(row["model_answer"], gold, option)
         yield Check(
-            row["id"],
+            str(row["id"]),
             correct,
             row["correct"],
             read,
             row["model_answer"],
+            unread=not read,
             own=own,
             own_agrees=own_correct == row["correct"],
             own_correct=own_correct,
-            declined=own is None and refusal.declines(row["response"]),
+            declined=own is None and refusal.declines(response),
         )
 
 
 def _mathvista(rows: Sequence[Row], root: Path) -> Iterator[Check]:
-    questions = {q["pid"]: q for q in load(root / "goldens" / "mathvista" / "testmini.jsonl.gz")}
+    needs(rows, ("pid", "response", "extraction", "prediction", "true_false"))
+    listed = table(root / "goldens" / "mathvista", QUESTIONS) or table(root / "mathvista", QUESTIONS)
+    if not listed:
+        raise UnusableFileError(f"its questions are not here: looked for goldens/mathvista/{QUESTIONS}.jsonl.gz")
+    needs(listed, ("pid", "answer", "answer_type", "choices", "precision"))
+    questions = {q["pid"]: q for q in listed}
 
     def predict(row: Row, *, published: bool) -> str | None:
         q = questions[row["pid"]]
@@ -162,78 +179,97 @@ def _mathvista(rows: Sequence[Row], root: Path) -> Iterator[Check]:
         )
 
     # published files come from two revisions of the scorer: the later one where it explains all predictions of a file
-    later = all(predict(row, published=False) == row["prediction"] for row in rows)
+    there = [row for row in rows if row["pid"] in questions]
+    later = all(predict(row, published=False) == row["prediction"] for row in there)
     for row in rows:
-        q = questions[row["pid"]]
+        q = questions.get(row["pid"])
+        if q is None:
+            yield Check(row["pid"], None, row["true_false"], why=_NO_QUESTION)
+            continue
         gold, choices = q["answer"], q["choices"] or ()
         then, now = predict(row, published=not later), predict(row, published=False)
-        scored = row.get("true_false") is not None
-        official = (row["prediction"], row["prediction_now"], row["true_false_now"]) if scored else None
-        own = answers.extract(row["response"], choices=choices, strict=False)
+        scored, response = row["true_false"] is not None, _text(row["response"])
+        official = None
+        if scored:
+            official = (row["prediction"], row.get("prediction_now", now), row.get("true_false_now", now == gold))
+        own = answers.extract(response, choices=choices, strict=False)
         yield Check(
             row["pid"],
             then == gold if scored else False,
             row["true_false"] if scored else None,
             (then, now, now == gold),
             official,
+            unread=row["extraction"] in (None, ""),
             own=own,
-            own_agrees=own is not None and answers.equal(own, row["extraction"], choices=choices)
-            if row["extraction"]
+            own_agrees=own is not None and answers.equal(own, str(row["extraction"]), choices=choices)
+            if row["extraction"] not in (None, "")
             else None,
             own_correct=own is not None and answers.equal(own, gold, choices=choices),
-            declined=own is None and refusal.declines(row["response"]),
+            declined=own is None and refusal.declines(response),
         )
 
 
-def _scienceqa(rows: Iterable[Row], root: Path) -> Iterator[Check]:
-    path = root / "scienceqa_img" / "test.jsonl"
-    questions = {q["meta"]["pid"]: q for q in load(path)} if path.exists() else {}
-    for row in rows:
-        read = scienceqa.parse_index(row["output"])
+def _scienceqa(rows: Sequence[Row], root: Path) -> Iterator[Check]:
+    needs(rows, ("qid", "output", "prediction_index"))
+    questions = {str(q.get("meta", {}).get("pid")): q for q in table(root / "scienceqa_img", "test")}
+    options = [len(questions[row["qid"]]["choices"]) if row["qid"] in questions else 5 for row in rows]
+    texts = [_text(row["output"]) for row in rows]
+    # the evaluation of LLaVA takes more forms than that of GPT-3; a file follows the one that explains more of it
+    by_rule = {
+        plain: [scienceqa.parse_index(text, n, plain=plain) for text, n in zip(texts, options, strict=True)]
+        for plain in (False, True)
+    }
+    officials = [row["prediction_index"] for row in rows]
+    explained = {rule: sum(a == b for a, b in zip(reads, officials, strict=True)) for rule, reads in by_rule.items()}
+    reads = by_rule[explained[True] > explained[False]]
+    for row, text, official, read in zip(rows, texts, officials, reads, strict=True):
         question = questions.get(row["qid"])
-        choices = question["choices"] if question else _LETTERS_ONLY
-        own = answers.extract(row["output"], choices=choices, strict=False)
-        official = row["prediction_index"]
         gold = row.get("answer_index", question["answer_index"] if question else None)
-        # a letter beyond the options ends in a random draw as well; without the options it shows only in the result
-        drawn = read is None or (question is not None and read >= len(choices))
+        own = answers.extract(text, choices=question["choices"] if question else _LETTERS_ONLY, strict=False)
+        failed = read is None and official == _FAILED
+        drawn = read is None and not failed
         yield Check(
             row["qid"],
             None if gold is None else official == gold,
             row.get("correct"),
-            read,
+            _FAILED if failed else read,
             None if drawn else official,
+            unread=read is None,
             own=own,
-            own_agrees=None if drawn else own == chr(ord("A") + official),
+            own_agrees=None if read is None else own == chr(ord("A") + official),
+            own_correct=None if gold is None else own == chr(ord("A") + gold),
             why="the file holds no reference answers" if gold is None else "",
         )
 
 
-def _tabmwp(rows: Iterable[Row], root: Path) -> Iterator[Check]:
-    questions: dict[str, Row] = {}
-    for path in sorted((root / "tabmwp").glob("*.jsonl")):
-        questions.update({q["id"].rpartition("-")[2]: q for q in load(path)})
+def _tabmwp(rows: Sequence[Row], root: Path) -> Iterator[Check]:
+    needs(rows, ("pid", "answer", "output", "prediction", "prediction_norm", "true_false"))
+    names = {plain_name(path): None for path in sorted((root / "tabmwp").glob("*.jsonl*"))}
+    questions = {str(q["id"]).rpartition("-")[2]: q for q in table(root / "tabmwp", *names)}
     for row in rows:
         question = questions.get(row["pid"])
         official: str | None = row["prediction"]
+        output = _text(row["output"])
         if question is not None:
             choices = question["choices"] or ()
-            read = tabmwp.extract(row["output"], choices)
+            read = tabmwp.extract(output, choices)
+            official = None if read is None else official  # a letter beyond the last option: a random draw
         elif tabmwp.is_number(row["answer"]):
-            choices, read = (), tabmwp.extract(row["output"])
+            choices, read = (), tabmwp.extract(output)
         else:  # multiple choice without its options: only a letter with its text beside it can be read
-            choices, read = (), tabmwp.stated_option(row["output"])
-            official = official.lower() if read is not None else None
-        unit = (
-            row["prediction"].removeprefix(row["prediction_norm"]).strip() or None
-        )  # a part of the question, not given
-        own = answers.extract(row["output"], choices=choices, strict=False)
+            choices, read = (), tabmwp.stated_option(output)
+            official = row["prediction"].lower() if read is not None else None
+        unit = row["prediction"].removeprefix(row["prediction_norm"]).strip() or None
+        if question is not None and "unit" in question:
+            unit = question["unit"]
+        own = answers.extract(output, choices=choices, strict=False)
         yield Check(
             row["pid"],
             tabmwp.normalise(row["prediction"], unit).lower() == tabmwp.normalise(row["answer"], unit).lower(),
             row["true_false"],
             read,
             official,
+            unread=question is not None and read is None,
             own=own,
             own_agrees=own is not None and answers.equal(own, row["prediction"], choices=choices)
             if official is not None
@@ -243,25 +279,28 @@ def _tabmwp(rows: Iterable[Row], root: Path) -> Iterator[Check]:
         )
 
 
-def _visonlyqa(rows: Iterable[Row], root: Path) -> Iterator[Check]:
-    path = root / "visonlyqa" / "test.jsonl"
-    questions = {q["id"]: q for q in load(path)} if path.exists() else {}
+def _visonlyqa(rows: Sequence[Row], root: Path) -> Iterator[Check]:
+    needs(rows, ("id", "response", "y_pred", "y_true"))
+    listed = table(root / "visonlyqa", "test")
+    needs(listed, ("id", "choices", "answer_type"))
+    questions = {q["id"]: q for q in listed}
     for row in rows:
         question = questions.get(row["id"])
         if question is None:
-            yield Check(row["id"], None, why="its question is not here")
+            yield Check(row["id"], None, why=_NO_QUESTION)
             continue
         several = question["answer_type"] == "multiple_answers"
-        response = row["response"][0] if isinstance(row["response"], list) else row["response"]
+        response = _text(row["response"])
         read = visonlyqa.parse_choice(response, question["choices"], several=several)
         own = visonlyqa.parse_own(response, question["choices"], several=several)
         official = row["y_pred"]
         yield Check(
-            f"{row['id'][-12:]}/{row['model']}/{row['prompt']}",
+            "/".join([row["id"][-12:], str(row.get("model", "")), str(row.get("prompt", ""))]),
             official == row["y_true"],
             row.get("correct"),
             read,
             None if read is None else official,
+            unread=read is None,
             own=own,
             own_agrees=own == official if official not in ("", "None") else None,
             own_correct=own == row["y_true"],
@@ -269,8 +308,9 @@ def _visonlyqa(rows: Iterable[Row], root: Path) -> Iterator[Check]:
 
 
 _LETTERS_ONLY = ("", "", "", "", "")
-_NO_REFERENCE = "the file holds no reference answers"
-BENCHMARKS: dict[str, Callable[[Iterable[Row], Path], Iterator[Check]]] = {
+_FAILED = -1  # the index that LLaVA's evaluation writes where it finds none
+_NO_QUESTION = "its question is not here"
+BENCHMARKS: dict[str, Callable[[Sequence[Row], Path], Iterator[Check]]] = {
     "m3cot": _m3cot,
     "mathvision": _mathvision,
     "mathvista": _mathvista,
@@ -287,6 +327,6 @@ NO_RULE = {
     "mmmu": "the official code drew a random letter",
     "mmmu_pro": "the official code drew a random letter",
     "scienceqa": "the official code drew a random option",
-    "tabmwp": "multiple choice whose options are not in the file",
+    "tabmwp": "multiple choice whose options are not in the file, or a random option",
     "visonlyqa": "the official code asked GPT-4o",
 }

@@ -161,3 +161,30 @@ def test_what_is_extracted_from_a_letter_answer_equals_the_letter_and_the_text()
     assert equal(said, "B", choices=CAT_DOG)
     assert equal(said, "a dog", choices=CAT_DOG)
     assert not equal(said, "a cat", choices=CAT_DOG)
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("E", "E"),
+        ("Answer: A", "A"),
+        ("C. A", "C"),
+        ("E2", "E"),
+    ],
+)
+def test_a_letter_is_a_letter_even_where_options_are_letters_or_stand_behind_it(text, letter):
+    choices = ("3", "4", "0", "1", "2") if text == "E2" else ("B", "D", "A", "C", "E")
+    assert extract(text, choices=choices, strict=False) == letter
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        (r"B. \(R_{A}=-1.529\text{kips}\)", "B"),
+        ("See table (a) and (c).\n\nThe section is:\n\n**B. $R_A = -1.529$ kips**", "B"),
+        ("A. the closest is 7, so C", "C"),  # a letter with other words beside it is not yet an answer
+    ],
+)
+def test_a_letter_with_its_options_text_is_read_whatever_the_markup(text, letter):
+    choices = ("$R_{A}=-3.429kips$", "$R_{A}=-1.529kips$", "7")
+    assert extract(text, choices=choices, strict=False) == letter

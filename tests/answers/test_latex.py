@@ -62,6 +62,14 @@ def test_what_is_no_number_has_none(expression):
         ("3and6", None),
         ("1:2", 0.5),
         ("10,20", None),
+        (r"1/2\pi", 1 / (2 * math.pi)),  # factors side by side bind first
+        (r"6\div 2(1+2)", 1),
+        (r"\ln{2}", None),
+        (r"\log_{2}{8}", 3),
+        (r"\log{100}", 2),
+        (r"\lfloor 2.5 \rfloor", 2),
+        ("\u0663", None),
+        (r"\frac{-6}{2.5}", -2.4),  # sympy prints -6/5/2, of which `eval` makes -0.6
     ],
 )
 def test_official_mode_reads_as_latex2sympy_does(expression, expected):

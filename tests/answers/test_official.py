@@ -144,6 +144,25 @@ def test_scienceqa_wants_its_sentence_exactly_once(output, index):
 
 
 @pytest.mark.parametrize(
+    ("output", "options", "plain", "index"),
+    [
+        ("The answer is B, because", 5, False, 1),  # the official full stop stands for any character
+        ("The answer is B\n", 5, False, None),  # but not for a line break
+        ("The answer is D.", 3, False, None),  # beyond the options: officially a random draw
+        ("The answer is F.", 6, False, None),  # only five letters are known
+        ("B", 4, False, None),
+        ("B", 4, True, 1),
+        ("C. gold", 4, True, 2),
+        ("C. The answer is B.", 4, True, 2),
+        ("F. gold", 6, True, None),
+        ("", 4, True, None),
+    ],
+)
+def test_scienceqa_letters_stop_at_the_options_and_plain_ones_count_for_llava(output, options, plain, index):
+    assert scienceqa.parse_index(output, options, plain=plain) == index
+
+
+@pytest.mark.parametrize(
     ("output", "choices", "answer"),
     [
         ("The answer is 1,234.", (), "1,234"),
@@ -238,6 +257,9 @@ def test_mathvision_equality(answer, gold, option, right):
         ("two", {"answer_type": "float", "precision": 1}, None),
         ("inf", {"answer_type": "integer"}, None),
         ("[1, 2]", {"answer_type": "list"}, "[1, 2]"),
+        (2.5, {"answer_type": "list"}, "2.5"),
+        (3, {"answer_type": "float", "precision": 1.0}, "3.0"),
+        ("3", {"answer_type": "float"}, None),
         (None, {"answer_type": "integer"}, None),
     ],
 )
@@ -265,6 +287,7 @@ def test_visonlyqa_takes_the_only_option_found():
     assert visonlyqa.parse_choice("(a) or (b)", "abcde") is None
     assert visonlyqa.parse_choice("True", ["True", "False"]) == "True"
     assert visonlyqa.parse_choice("(a)", "abcd", several=True) is None
+    assert visonlyqa.parse_choice("(10)", ["1", "10"]) == "1"  # the first option that the found one contains
     assert visonlyqa.parse_own("Both.\n\nFinal answer: (c), (a)", "abcd", several=True) == "a,c"
     assert visonlyqa.parse_own("The statement is **False**.", ["True", "False"]) == "False"
 
@@ -301,6 +324,18 @@ def test_chartqa_warts_are_kept_in_official_mode_and_mended_in_tidy_mode(predict
     assert relaxed.correct(prediction, target, tidy=True) is tidy
 
 
+def test_relaxed_accuracy_of_what_is_no_finite_number_is_the_official_one():
+    assert not relaxed.correct("nan", "nan")
+    assert not relaxed.correct("inf", "inf")
+    assert relaxed.correct("inf", "inf", tidy=True)
+    assert not relaxed.correct("5", "inf")
+
+
+def test_anls_is_zero_at_the_threshold_itself():
+    assert relaxed.anls("ab", "ac") == 0.0
+    assert relaxed.anls("abc", "abd") == pytest.approx(2 / 3)
+
+
 def test_pope_says_yes_to_whatever_does_not_deny():
     assert yes_no.pope("No, there is none.") == "no"
     assert yes_no.pope("There is not a dog. Yes.") == "no"
@@ -315,3 +350,4 @@ def test_mmstar_wants_the_letter_at_the_start():
     assert mmstar.correct("The answer is B", "B")
     assert not mmstar.correct("I think B", "B")
     assert not mmstar.correct("", "B")
+    assert not mmstar.correct("AB", "AB")  # one letter is compared, so that a longer gold is never met
