@@ -32,12 +32,12 @@ class ServedVLM:
     and unlike the local model, a server may draw special tokens.
 
     Args:
-        model: the name under which the servers serve it; checked at `/v1/models` before the first request, and on
-            every answer.
+        model: the name under which the servers serve it; checked at `/v1/models` before the first request (where that
+            lists what is served), and on every answer.
         urls: base URLs, with or without `/v1`; requests go to them in turn, and a failed one to the next.
         server: what serves it: `vllm`, `sglang`, `transformers` (`transformers serve`) or `openai` for any other.
-            Only vllm can score; transformers and openai cannot continue a prefix; openai cannot set top_k and cuts
-            stop strings off.
+            Only vllm can score; transformers and openai cannot continue a prefix; transformers cannot stop at strings;
+            openai cannot set top_k and cuts stop strings off.
         version: of the weights behind the name; change it when they change, as nothing else can tell.
         key_variable: name of the environment variable that holds the API key; None sends none.
         in_flight: requests under way at once, over all servers.
@@ -121,6 +121,10 @@ class ServedVLM:
             raise ValueError(
                 f"a '{self.server}' server cannot continue a prefix: serve '{self.served}' by vLLM or SGLang"
             )
+        if stop and not dialect.stops:
+            raise ValueError(
+                f"a '{self.server}' server cannot stop at strings: serve '{self.served}' by vLLM or SGLang"
+            )
         if top_k and dialect.all_tokens is None and not dialect.nested:
             raise ValueError(f"top_k {top_k}: a request to a '{self.server}' server cannot set it, expected 0")
         draws = n if temperature > 0 else 1
@@ -179,14 +183,14 @@ class ServedVLM:
         return self._each(score, list(zip(chats, completions, strict=True)))
 
     def check(self) -> None:
-        """Ask every server what it serves.
+        """Ask every server what it serves, where it can say so.
 
         Raises:
             ServerError: when one cannot be reached, or serves another model.
         """
-        for base in self.urls:
+        for base in self.urls if DIALECTS[self.server].lists_served else ():
             names = insist([base], "models", None, read=_listed, patience=self.patience, key=self._key())
-            if DIALECTS[self.server].lists_served and self.served not in names:
+            if self.served not in names:
                 theirs = ", ".join(f"'{name}'" for name in names) or "nothing"
                 raise ServerError(f"server {base} serves {theirs}, not '{self.served}'{hint(self.served, names)}")
         self._checked = True

@@ -24,10 +24,13 @@ class Dialect:
         many: whether one request may ask for several replies.
         go_on: what makes the server continue the last assistant message; None where it cannot.
         keep_stop: what makes it leave the stop string in the reply, as the local model does; None where it cuts it off.
+        stops: whether it takes stop strings. `transformers serve` 5.23 fails on them for every VLM: it looks for the
+            words of a tokenizer in the processor.
         ask_tokens: asks for sampled token ids and their log-probabilities; None where they are not to be had.
         tempered: whether those log-probabilities are of the tempered distribution.
         scores: whether it gives log-probabilities of a given completion.
-        lists_served: whether `/v1/models` lists what is served (else what lies in its cache).
+        lists_served: whether `/v1/models` lists what is served. `transformers serve` lists what lies in its cache, and
+            fails where there is no cache, so it is not asked; it refuses a request for another model by itself.
         one_at_a_time: whether seeds are the process's own, so that requests side by side would disturb each other.
         nested: whether `top_k` and `do_sample` travel as a whole generation config.
     """
@@ -37,6 +40,7 @@ class Dialect:
     many: bool = True
     go_on: Mapping[str, Any] | None = None
     keep_stop: Mapping[str, Any] | None = None
+    stops: bool = True
     ask_tokens: Mapping[str, Any] | None = None
     tempered: bool = False
     scores: bool = False
@@ -77,6 +81,6 @@ DIALECTS: dict[str, Dialect] = {
         ask_tokens={"logprobs": True, "return_token_ids": True},
         tempered=True,
     ),
-    "transformers": Dialect(many=False, keep_stop={}, lists_served=False, one_at_a_time=True, nested=True),
+    "transformers": Dialect(many=False, keep_stop={}, stops=False, lists_served=False, one_at_a_time=True, nested=True),
     "openai": Dialect(),
 }

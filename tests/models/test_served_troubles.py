@@ -187,6 +187,13 @@ def test_every_server_is_checked_once_before_the_first_request():
     assert [h.command for h in seen] == ["GET", "POST", "POST"]
 
 
+def test_a_server_that_lists_its_cache_is_not_asked_for_its_list():
+    seen = []
+    with serving(troubled([], seen, names=("x",))) as server:
+        assert ServedVLM("m", [server.url], server="transformers", **QUICK).generate([CHAT])[0][0].text == "answer : 1"
+    assert [h.command for h in seen] == ["POST"]
+
+
 def test_another_server_takes_over_from_one_that_fails():
     bad, good = [], []
     with serving(troubled(["always", "broken"], bad)) as one, serving(troubled([], good)) as two:
@@ -274,11 +281,12 @@ def test_each_kind_of_server_is_asked_in_its_own_words(kind):
     seen = []
     with serving(troubled([], seen)) as server:
         vlm = ServedVLM("m", [server.url], server=kind, **QUICK)
-        vlm.generate([CHAT], temperature=0.5, max_tokens=9, stop=["x"], seeds=[1])
+        vlm.generate([CHAT], temperature=0.5, max_tokens=9, stop=["x"] if DIALECTS[kind].stops else [], seeds=[1])
         (body,) = [h.said for h in posts(seen)]
-        plain = {k: body.pop(k) for k in ("model", "messages", "temperature", "top_p", "max_tokens", "stop")}
+        assert body.pop("stop", None) == (None if kind == "transformers" else ["x"])
+        plain = {k: body.pop(k) for k in ("model", "messages", "temperature", "top_p", "max_tokens")}
         assert plain["messages"] == [{"role": "user", "content": [{"type": "text", "text": "how many ?"}]}]
-        assert (plain["temperature"], plain["top_p"], plain["max_tokens"], plain["stop"]) == (0.5, 1.0, 9, ["x"])
+        assert (plain["temperature"], plain["top_p"], plain["max_tokens"]) == (0.5, 1.0, 9)
         assert 0 <= body.pop("seed") < 2**31
         neutral = {"min_p": 0.0, "repetition_penalty": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
         tokens = {"logprobs": True, "return_token_ids": True}
@@ -300,6 +308,10 @@ def test_what_a_kind_of_server_cannot_do_it_says_before_asking():
     def vlm(kind):
         return ServedVLM("m", ["http://127.0.0.1:9"], server=kind)
 
+    with pytest.raises(
+        ValueError, match=r"^a 'transformers' server cannot stop at strings: serve 'm' by vLLM or SGLang"
+    ):
+        vlm("transformers").generate([CHAT], stop=["\n"])
     with pytest.raises(ValueError, match="'openai' server cannot set it"):
         vlm("openai").generate([CHAT], top_k=5)
     for kind in ("openai", "transformers"):
