@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmevolve.config.errors import ConfigError
 from mmevolve.report import appendix, reading, story
+from mmevolve.report.alarms import alarms
 from mmevolve.report.folder import RunFolder, is_run, open_run
 from mmevolve.report.groups import worth_reading
 from mmevolve.report.markup import esc
@@ -52,6 +53,7 @@ def page(folder: RunFolder) -> str:
         story.wrong_steps(found),
         story.by_family(folder),
         "</div>",
+        alarms(folder),
         story.all_numbers(found),
         story.where_rows_went(rounds),
         reading.honesty(folder, found),

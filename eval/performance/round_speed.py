@@ -1,0 +1,138 @@
+"""How long one round takes: 2,000 questions, 8 attempts each, on the embedded world with the shipped tiny VLM.
+
+All stages of a round: take, sample, judge (answer rule and step reward), select the two best, train, measure. Processor
+time leaves out what other programs take; divided by two it is what two cores that nothing else uses would need at best.
+
+    python eval/performance/round_speed.py [repetitions [questions]]          (1 and 2,000 unless told; minutes)
+
+The last line is JSON: `ours` is the median of the round's processor seconds over two, `peer` the 90 s that a round may
+take, `ratio` the median of peer to ours, `min` and `max` the least and largest of the `n` ratios. `step_reward_share`
+is the step reward's time over that of sampling, which may be 0.2.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from mmevolve.console import Console, shown_on
+from mmevolve.critics.answer import AnswerMatch
+from mmevolve.critics.step_reward import StepReward
+from mmevolve.data.shapes.dataset import shapes
+from mmevolve.evaluation import HeldOut
+from mmevolve.loops import evolve
+from mmevolve.losses.sft import SFT
+from mmevolve.metrics.accuracy import Accuracy
+from mmevolve.models.reward import StepRewardModel
+from mmevolve.models.vlm import TransformersVLM
+from mmevolve.samplers.independent import Independent
+from mmevolve.selectors.top_k import TopK
+from mmevolve.store import RunStore
+from mmevolve.training.fit import Fit
+from mmevolve.types import Critique, Sample, Trajectory
+
+TINY = "mmevolve:tiny_vlm"
+FAMILIES = ("compare", "total", "removal", "two_hop")
+QUESTIONS, ATTEMPTS, STEPS, TARGET = 2000, 8, 45, 90.0
+
+
+class Watch(Console):
+    """Processor seconds by stage."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.spent: dict[str, float] = {}
+        self._from = 0.0
+
+    def begin(self, what: str) -> None:
+        super().begin(what)
+        self._from = time.process_time()
+
+    def end(self, rows: int) -> None:
+        super().end(rows)
+        self.spent[self._what.removeprefix("evolve round=000 ")] = time.process_time() - self._from
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A critic whose processor seconds are added up."""
+
+    critic: Any
+    spent: list[float]
+    name: str = "prm"
+
+    def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
+        start = time.process_time()
+        said = list(self.critic(items))
+        self.spent.append(time.process_time() - start)
+        yield from said
+
+    def describe(self) -> Any:
+        return self.critic
+
+
+def main() -> None:
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    questions = int(sys.argv[2]) if len(sys.argv) > 2 else QUESTIONS
+    warnings.filterwarnings("ignore")
+    rounds = [one_round(questions) for _ in range(repetitions)]
+    for stages, wall, _ in rounds:
+        print(f"processor seconds { ({k: round(v, 2) for k, v in stages.items()}) }, wall {wall:.1f} s")
+    halves = [sum(stages.values()) / 2 for stages, _, _ in rounds]
+    shares = [judging / stages["trajectories"] for stages, _, judging in rounds]
+    ratios = [TARGET / half for half in halves]
+    line = {
+        "measure": f"one round of {questions} questions x {ATTEMPTS} attempts, all stages, processor seconds over two",
+        "ours": round(statistics.median(halves), 2),
+        "peer": TARGET,
+        "ratio": round(statistics.median(ratios), 3),
+        "min": round(min(ratios), 3),
+        "max": round(max(ratios), 3),
+        "n": repetitions,
+        "wall_seconds": round(statistics.median(wall for _, wall, _ in rounds), 1),
+        "threads": torch.get_num_threads(),
+        "step_reward_share": round(statistics.median(shares), 3),
+    }
+    print(json.dumps(line))
+
+
+def one_round(questions: int) -> tuple[dict[str, float], float, float]:
+    """Processor seconds by stage, wall seconds of the whole round, processor seconds of the step reward."""
+    policy = TransformersVLM(TINY)
+    prm = StepRewardModel(TINY, freeze="all", reads="likelihood")
+    prm.start_from(policy)
+    data = shapes(n=questions, split="train", families=FAMILIES)
+    held = shapes(n=max(1, questions // 10), split="test", families=FAMILIES)
+    greedy = Independent(n=1, temperature=0.0, max_tokens=72)
+    judging: list[float] = []
+    watch = Watch()
+    with tempfile.TemporaryDirectory() as folder, shown_on(watch):
+        start = time.perf_counter()
+        evolve(
+            store=RunStore(folder),
+            policy=policy,
+            data=data,
+            rounds=1,
+            sampler=Independent(n=ATTEMPTS, temperature=1.0, max_tokens=72),
+            critics=[AnswerMatch(), Timed(StepReward(prm), judging)],
+            selector=TopK(k=2),
+            train=Fit(loss=SFT(), optimizer=partial(torch.optim.AdamW, lr=3e-4), steps=STEPS, carry="optimizer"),
+            metrics=[Accuracy(name="sampled_accuracy")],
+            evaluations=[HeldOut("held_out", held, greedy, [AnswerMatch()], [Accuracy()])],
+        )
+        wall = time.perf_counter() - start
+    return {k: v for k, v in watch.spent.items() if not k.startswith("evolve before")}, wall, sum(judging)
+
+
+if __name__ == "__main__":
+    main()
