@@ -275,8 +275,8 @@ def main() -> None:
             *(row(line) for line in lines),
             "",
             "Idefics3 classes, random weights, 17 tiles of 1,024 patches and 64 tokens, vocabulary of 49,280; LoRA,",
-            f"frozen eye, float32, one thread, {BATCH} pair a step, {said.count} pairs, each picture met once. Both sides",
-            "measured from the start of the training call to its end, reference and pictures included.",
+            f"frozen eye, float32, one thread, {BATCH} pair a step, {said.count} pairs, each picture met once. Both",
+            "sides measured from the start of the training call to its end, reference and pictures included.",
         ],
         command=f"python eval/performance/dpo_against_trl.py {said.repetitions}",
     )
