@@ -113,9 +113,7 @@ def test_all_faults_of_all_benchmarks_are_said_and_nothing_is_scored(folder, cap
         "row 1: image 'gone.png': no such file",
         "row 2: answer is [], expected text or a number",
         "five: needs five/test.jsonl with its images below --data FOLDER",
-        "no benchmark 'sxi': the nearest is 'six'"
-        if (folder / "eval/benchmarks/six.yaml").exists()
-        else "no benchmark 'sxi'",
+        "no benchmark 'sxi': `mmevolve ls benchmarks` lists them",
     ):
         assert said in err
     assert "Traceback" not in err
@@ -168,9 +166,23 @@ def test_listing_says_which_benchmarks_run_here_and_what_the_others_need(folder,
     put_spec(folder, "name: bad\n", "bad")
     assert cli.main(["ls", "benchmarks", "--data", "data"]) == 0
     out = capsys.readouterr().out
-    assert "  four  runs here from data/four/test.jsonl" in out
-    assert "needs five/test.jsonl with its images below --data FOLDER; nothing more" in out
-    assert "  bad   broken: eval/benchmarks/bad.yaml:1:1: a benchmark needs 'title'" in out
+    runs, _, others = out.partition("data are not here")
+    assert "  four              Four Questions, from data/four/test.jsonl\n" in runs
+    assert (
+        "  shapes            Embedded world (shapes), test split, from world shapes\n" in runs
+    )  # shipped, beside these
+    needs, _, broken = others.partition("broken specs:\n")
+    five = " ".join(needs.partition("  five ")[2].split())
+    assert five.startswith("Four Questions needs five/test.jsonl with its images below --data FOLDER; nothing more")
+    assert "  bad               eval/benchmarks/bad.yaml:1:1: a benchmark needs 'title'" in broken
+    assert all(len(line) <= 110 for line in needs.splitlines())
+
+
+def test_ones_own_spec_goes_before_a_shipped_one_of_the_same_name(folder, capsys):
+    put_spec(folder, SPEC.replace("name: four", "name: shapes").replace("Four Questions", "My Shapes"), "shapes")
+    assert cli.main(["ls", "benchmarks"]) == 0
+    out = capsys.readouterr().out
+    assert "  shapes            My Shapes, from data/four/test.jsonl\n" in out and "Embedded world" not in out
 
 
 def test_a_recipe_evaluates_a_benchmark_under_a_name_that_says_subset(folder):
@@ -189,14 +201,14 @@ policy: {_target_: models.TransformersVLM, name: org/model}
 adam: {_target_: torch.optim.AdamW, _partial_: true, lr: 1.0e-3}
 train: {_target_: training.Fit, loss: {_target_: losses.SFT}, optimizer: $adam}
 held:
-  - {_target_: evaluation.benchmark, path: fore}
+  - {_target_: evaluation.benchmark, path: fourr}
   - {_target_: evaluation.benchmark, path: four, data: nowhere}
   - {_target_: evaluation.benchmark, path: four}
 loop: {_target_: loops.finetune, store: $store, policy: $policy, rows: [], train: $train, evaluations: $held}
 """
     (folder / "r.yaml").write_text(recipe)
     assert [f"{p.place.line}: {p.what}" for p in check("r.yaml")] == [
-        "6: evaluation.benchmark: no benchmark 'fore': there is 'four'",
+        "6: evaluation.benchmark: no benchmark 'fourr': the nearest is 'four'",
         "7: evaluation.benchmark: four: needs four/test.jsonl with its images below --data FOLDER; nothing more",
     ]
 

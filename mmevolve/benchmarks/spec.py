@@ -294,7 +294,7 @@ def _frozen(value: object) -> Any:
 
 
 def find(name: str) -> Path:
-    """The spec file of a benchmark: a path, or a name in `eval/benchmarks`.
+    """The spec file of a benchmark: a path, or a name: in `./eval/benchmarks`, else one of those that are shipped.
 
     Raises:
         ConfigError: when there is none, with the nearest.
@@ -311,7 +311,16 @@ def find(name: str) -> Path:
 
 
 def spec_files() -> list[Path]:
-    """Every spec in `./eval/benchmarks`, or in the folder beside the package."""
-    beside = Path(__file__).resolve().parents[2] / "eval" / "benchmarks"
-    folder = next((place for place in (Path("eval/benchmarks"), beside) if place.is_dir()), None)
-    return sorted(folder.glob("*.yaml")) if folder is not None else []
+    """Every spec by its name: those in `./eval/benchmarks`, then of those that are shipped the ones of other names.
+
+    The shipped ones are `specs/` in the package: package data of an installed one, in a checkout a link to
+    `eval/benchmarks`.
+    """
+    package = Path(__file__).resolve().parent
+    linked, beside = package / "specs", package.parents[1] / "eval" / "benchmarks"
+    shipped = linked if linked.is_dir() else beside  # a checkout on a file system without links
+    found: dict[str, Path] = {}
+    for folder in (Path("eval/benchmarks"), shipped):
+        for file in folder.glob("*.yaml") if folder.is_dir() else ():
+            found.setdefault(file.stem, file)
+    return [found[name] for name in sorted(found)]

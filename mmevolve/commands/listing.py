@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mmevolve.config.errors import ConfigError
 from mmevolve.config.parts import PART_ROOMS, parts
 from mmevolve.config.source import package_root
+
+WIDTH = 110  # characters of a line that is folded
 
 
 def recipe_folder() -> Path | None:
@@ -33,9 +38,24 @@ def header(file: Path) -> list[str]:
     return lines
 
 
-def benchmarks(data: str | None = None) -> list[tuple[str, str]]:
-    """Every benchmark's name, and whether it can run here or what it needs; a broken spec says its first mistake."""
-    from mmevolve.benchmarks.load import here
+@dataclass(frozen=True)
+class Listed:
+    """A benchmark in the list.
+
+    Attributes:
+        name: as in `--benchmark`.
+        state: `runs`, only `stored` answers can be scored, its data are `needed`, or its spec is `broken`.
+        lines: its title and where its data lie; what it needs; or its first mistake.
+    """
+
+    name: str
+    state: Literal["runs", "stored", "needed", "broken"]
+    lines: tuple[str, ...]
+
+
+def benchmarks(data: str | None = None) -> list[Listed]:
+    """Every benchmark, and whether it can run here or what it needs; a broken spec says its first mistake."""
+    from mmevolve.benchmarks.load import here, lacking
     from mmevolve.benchmarks.spec import load_spec, spec_files
 
     found = []
@@ -44,10 +64,15 @@ def benchmarks(data: str | None = None) -> list[tuple[str, str]]:
             spec = load_spec(file)
         except ConfigError as error:
             more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
-            found.append((file.stem, f"broken: {error.problems[0]}{more}"))
+            found.append(Listed(file.stem, "broken", (f"{error.problems[0]}{more}",)))
             continue
         runs, place = here(spec, data)
-        found.append((spec.name, f"runs here from {place}" if runs else place))
+        if runs:
+            found.append(Listed(file.stem, "runs", (spec.title, f"from {place}")))
+        else:
+            stored = place.startswith("stored")
+            lines = (spec.title, *([place.partition(";")[0]] if stored else []), lacking(spec))
+            found.append(Listed(file.stem, "stored" if stored else "needed", lines))
     return found
 
 
@@ -61,8 +86,39 @@ def print_listing(what: str, data: str | None = None) -> int:
         for room in PART_ROOMS:
             _rows(room, parts(room))
     if what in ("benchmarks", "all"):
-        _rows("benchmarks", benchmarks(data))
+        _print_benchmarks(benchmarks(data))
     return 0
+
+
+def _print_benchmarks(found: list[Listed]) -> None:
+    """What runs here first, a line each; then what the others need, folded to the width of a terminal."""
+    runs = [one for one in found if one.state == "runs"]
+    print(f"benchmarks: {len(runs)} of {len(found)} run here" if found else "benchmarks: none")
+    width = max((len(one.name) for one in found), default=0)
+    for one in runs:
+        print(f"  {one.name:<{width}}  {', '.join(one.lines)}")
+    titles = {
+        "stored": "without images here, for stored answers only:",
+        "needed": "data are not here (mmevolve ls benchmarks --data FOLDER looks there):",
+        "broken": "broken specs:",
+    }
+    for state, title in titles.items():
+        some = [one for one in found if one.state == state]
+        print(*([title] if some else []), sep="\n", end="\n" if some else "")
+        for one in some:
+            lead, hang = f"  {one.name:<{width}}  ", " " * (width + 4)
+            for i, line in enumerate(one.lines):
+                first = hang if i else lead
+                print(
+                    textwrap.fill(
+                        line,
+                        WIDTH,
+                        initial_indent=first,
+                        subsequent_indent=hang,
+                        break_long_words=False,
+                        break_on_hyphens=False,
+                    )
+                )
 
 
 def _title(title: str, asked: str) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 from four import SPEC, put_spec
 
+from mmevolve.benchmarks import spec as spec_module
 from mmevolve.benchmarks.load import here as runs_here
 from mmevolve.benchmarks.spec import find, load_spec
 from mmevolve.config.errors import ConfigError
@@ -85,3 +87,12 @@ def test_a_benchmark_is_found_by_name_or_file(here):
         find("for")
     with pytest.raises(ConfigError, match=r"there is no file 'x\.yaml'"):
         find("x.yaml")
+
+
+def test_specs_go_into_the_package_that_is_installed():
+    """A link in a checkout, files in a wheel: whatever setuptools is told to take is every spec there is."""
+    package = Path(spec_module.__file__).parent
+    told = tomllib.loads((package.parents[1] / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    assert "benchmarks/specs/*.yaml" in told["mmevolve"]
+    kept = {file.name for file in (package / "specs").glob("*.yaml")}
+    assert kept == {file.name for file in (package.parents[1] / "eval" / "benchmarks").glob("*.yaml")} and kept
