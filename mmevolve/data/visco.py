@@ -26,11 +26,14 @@ COLUMNS = ("id", "question", "response", "answer_correctness", "reasoning_correc
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 
 
-def visco(*, path: str, limit: int | None = None, verify_images: bool = False) -> list[Sample]:
+def visco(
+    *, path: str, split: str | None = None, limit: int | None = None, verify_images: bool = False
+) -> list[Sample]:
     """Solutions to be criticised: `meta` holds steps, step_labels, answer_right, response_answer and the references.
 
     Args:
-        path: the published `test.jsonl`.
+        path: the published `test.jsonl`, or a hub name (uclanlp/VISCO).
+        split: of a hub name: `test`.
         limit: take the first so many rows.
         verify_images: read every picture through once.
 
@@ -40,12 +43,12 @@ def visco(*, path: str, limit: int | None = None, verify_images: bool = False) -
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}, expected at least 1")
     found: list[Sample] = []
-    for row in critique_rows(read_rows(path)):
+    for row in critique_rows(read_rows(path, split=split)):
         if row.problem:
             raise ValueError(f"'{path}', row {row.number}: {row.problem}")
         values = dict(row.values)
         try:
-            images = image_cells(values.pop("image"), Path(path).parent)
+            images = image_cells(values.pop("image"), Path(path).parent if Path(path).exists() else None)
             for ref in images if verify_images else ():
                 verify_image(ref)
         except ValueError as error:
