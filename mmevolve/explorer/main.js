@@ -77,11 +77,13 @@ const start = async () => {
     document.body.dataset.view = i >= 0 ? "attempt" : "list";
     list.choose(i);
     write(push);
-    if (i >= 0) {
-      document.title = `${index.ids[i]} · ${index.run}`;
-      attempt.show(i);
-    }
+    present();
     position();
+  };
+
+  const present = () => {
+    document.title = state.a >= 0 ? `${index.ids[state.a]} · ${index.run}` : `${index.run} · mmevolve explorer`;
+    if (state.a >= 0) attempt.show(state.a);
   };
 
   const position = () => {
@@ -138,7 +140,7 @@ const start = async () => {
       state.a = view[0];
     }
     list.choose(state.a);
-    if (state.a >= 0) attempt.show(state.a);
+    present();
     position();
     panel();
   };
@@ -282,6 +284,7 @@ const start = async () => {
   for (const words of index.damaged) $("side").prepend(make("p", "alert", `Left out: ${words}.`));
   await restore();
   if (!index.n) attempt.none("This run has no attempts yet.");
+  performance.mark("ready");
   document.body.dataset.ready = "yes";
 };
 start().catch((error) => {
