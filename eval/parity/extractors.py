@@ -151,6 +151,10 @@ def lines(folder: Path, tools: dict[str, Reader | None]) -> list[str]:
         "Accuracy, percent; unparsed is wrong:", "", *_table(totals, accuracy), "",
         "Responses that are one letter and that option's own text and nothing else, percent read as that letter:",
         "", *_table(HEAD, plain),
+        "",
+        "- `official rules` is what the benchmarks' own tasks use here: every reading of theirs, unparsed where they draw.",
+        "- `own` reads a refusal as unparsed. Official rules and lmms-eval read the pronoun of `I'm sorry` as option I, so",
+        "  that MMMU-Pro's vision direct setting is the one set here on which `own` is behind with refusals counted in.",
     ]  # fmt: skip
 
 
