@@ -279,6 +279,41 @@ def idefics3(folder: Path) -> None:
     save(settle(Idefics3ForConditionalGeneration(config), words), processor, folder)
 
 
+def smolvlm(folder: Path) -> None:
+    """As Idefics3, with a tower that sees padding and a processor for videos too."""
+    from transformers import (
+        LlamaConfig,
+        SmolVLMConfig,
+        SmolVLMForConditionalGeneration,
+        SmolVLMImageProcessor,
+        SmolVLMProcessor,
+        SmolVLMVideoProcessor,
+    )
+    from transformers.models.smolvlm import processing_smolvlm
+
+    if processing_smolvlm.num2words is None:  # a package that spells the number of a video's frames
+        processing_smolvlm.num2words = str
+    marks = ("<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>", *ROWS_AND_COLUMNS)
+    words = tokenizer(marks)
+    largest = {"longest_edge": 32}
+    processor = SmolVLMProcessor(
+        SmolVLMImageProcessor(size={"longest_edge": 64}, max_image_size=largest),
+        words,
+        SmolVLMVideoProcessor(size=largest, max_image_size=largest),
+        image_seq_len=4,
+        chat_template=TURNS.replace("IMAGE", "<image>"),
+    )
+    config = SmolVLMConfig(
+        vision_config={
+            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "image_size": 32, "patch_size": 8,
+        },
+        text_config=LlamaConfig(**text_settings(words)).to_dict(), scale_factor=2,
+        image_token_id=words.convert_tokens_to_ids("<image>"), pad_token_id=words.pad_token_id,
+    )  # fmt: skip
+    save(settle(SmolVLMForConditionalGeneration(config), words), processor, folder)
+
+
 def gemma3(folder: Path) -> None:
     """Sliding-window layers, images that attend both ways, and an end of turn that is not the tokenizer's end token."""
     from transformers import (
@@ -326,6 +361,7 @@ FAMILIES: dict[str, Callable[[Path], None]] = {
     "internvl": internvl,
     "llava_onevision": llava_onevision,
     "idefics3": idefics3,
+    "smolvlm": smolvlm,
     "gemma3": gemma3,
     "qwen3_vl": qwen3_vl,
 }
