@@ -87,7 +87,10 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _score(options: argparse.Namespace) -> int:
-    return code(engine("mmevolve.scoring", "score")(options.run, options.critic, allow=options.allow))
+    names = [name.strip() for name in (options.benchmark or "").split(",") if name.strip()]
+    score = engine("mmevolve.scoring", "score")
+    more = {"benchmarks": names, "data": options.data, "limit": options.limit, "allow": options.allow}
+    return code(score(options.run, options.critic, **more))
 
 
 def _explore(options: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
 """`mmevolve score RUN --critic NAME`: a critic of the run's recipe, as trained, on every stored attempt.
 
-What it says goes into tables beside the old ones, each once; then its evaluation page is printed, and its numbers are
-written to `score_NAME.json` in the run folder.
+What it says goes into tables beside the old ones, each once; then its evaluation page is printed and written as
+`score_NAME.html`, and its numbers as `score_NAME.json`, in the run folder. With benchmarks of labelled steps, it judges
+their solutions too.
 """
 
 from __future__ import annotations
@@ -24,27 +25,40 @@ from mmevolve.config.tree import TARGET, Entry, Items, Keyed, Leaf, Node, refere
 from mmevolve.console import Console, shown_on
 from mmevolve.critics.answer import AnswerMatch
 from mmevolve.critics.oracle import Oracle
+from mmevolve.labelled_steps import judged_benchmark
 from mmevolve.launch import lock, loop_name, quiet_libraries
 from mmevolve.metrics.best_of_n import BestOfN
-from mmevolve.metrics.by_kind import KINDS, StepAUROCByKind
+from mmevolve.metrics.by_kind import StepAUROCByKind
 from mmevolve.metrics.calibration import Calibration
 from mmevolve.metrics.reward import StepAUROC
 from mmevolve.metrics.step_errors import FalseAlarm, FirstError, StepAUPRC, best_threshold
 from mmevolve.metrics.vote_curve import WeightedVote
+from mmevolve.report.critic_page import CURVE, blocks, curves, page, page_lines
 from mmevolve.report.folder import At, RunFolder, is_run, open_run
 from mmevolve.store import RunStore, StoreError
 from mmevolve.types import Critique, Group, Sample
+from mmevolve.watched import undone
 
 SCORED = "scored"  # the critic's name among the top-level objects
-CURVE = (1, 2, 4, 8, 16, 32, 64)
 
 
-def score(run: str, critic: str, *, allow: Collection[str] = ()) -> int:
+def score(
+    run: str,
+    critic: str,
+    *,
+    benchmarks: Sequence[str] = (),
+    data: str | None = None,
+    limit: int | None = None,
+    allow: Collection[str] = (),
+) -> int:
     """Judge a run's stored attempts and print the critic's page; 2 for a mistake of the user's.
 
     Args:
         run: the run folder.
         critic: name of a critic of the run's recipe, a part such as `critics.Vote`, or a call in YAML's braces.
+        benchmarks: of labelled steps, such as `chocolate` and `vlrmbench_steps`, to judge too.
+        data: the folder of their data; by default `./data` and `./eval/data`.
+        limit: only the first so many solutions of each.
         allow: packages that the recipe may call beside our own.
     """
     if not is_run(run):
@@ -62,6 +76,9 @@ def score(run: str, critic: str, *, allow: Collection[str] = ()) -> int:
                 for line in trained:
                     console.say(line)
                 found = list(judged(open_run(run), judge))
+                for name in benchmarks:
+                    label, groups = judged_benchmark(RunStore(run, "scored"), judge, name, data=data, limit=limit)
+                    found.append(Place("", 0, label, tuple(groups)))
         except (StoreError, ValueError) as error:
             if isinstance(error, ConfigError):
                 raise
@@ -73,8 +90,11 @@ def score(run: str, critic: str, *, allow: Collection[str] = ()) -> int:
     numbers = {place.label: measured(place.groups, judge.name) for place in found}
     file = Path(run) / f"score_{judge.name}.json"
     file.write_text(json.dumps(_without_nan(numbers), indent=1) + "\n", encoding="utf-8")
-    print("\n".join(page(judge.name, found, numbers)))
-    print(f"\nnumbers in {file}, every critique in round=*/score_{judge.name}*.parquet")
+    tables, drawn = list(blocks(judge.name, numbers)), list(curves(judge.name, numbers))
+    html = Path(run) / f"score_{judge.name}.html"
+    html.write_text(page(judge.name, trained, tables, drawn), encoding="utf-8")
+    print("\n".join(page_lines(judge.name, tables, drawn)))
+    print(f"\npage in {html}, numbers in {file}, every critique in round=*/score_{judge.name}*.parquet")
     return 0
 
 
@@ -83,7 +103,7 @@ class Place:
     """Attempts of one loop, one round and one set of questions, with what the critic now says of them.
 
     Attributes:
-        loop: the loop's name.
+        loop: the loop's name; empty for solutions of a benchmark.
         at: `before` or the round.
         what: `sampled` for what was trained from, else the evaluation's name.
         groups: attempts and critiques.
@@ -96,6 +116,8 @@ class Place:
 
     @property
     def label(self) -> str:
+        if not self.loop:
+            return self.what
         return f"{self.loop}/{self.at if isinstance(self.at, str) else f'round={self.at:03d}'}/{self.what}"
 
 
@@ -172,6 +194,8 @@ def as_trained(loops: Sequence[Keyed], made: Mapping[str, Any], store: RunStore)
         name = loop_name({str(e.key): e.value.value for e in loop.entries if isinstance(e.value, Leaf)})
         stage = store.stage(name)
         rounds = sorted(int(f.parent.name[6:]) for f in stage.folder.glob("round=*/checkpoint") if f.is_dir())
+        gone = undone(stage)
+        rounds = [r for r in rounds if r not in gone]
         if not rounds:
             if student is not None:
                 what = f"'{student}' is not trained yet: loop '{name}' has no finished round in {store.path}"
@@ -253,69 +277,6 @@ def measured(groups: Sequence[Group], name: str) -> dict[str, float]:
     return numbers
 
 
-def page(name: str, places: Sequence[Place], numbers: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """The critic's evaluation page: reading of steps, calibration, curves, one row a place."""
-    kinds = [(kind, f"step_auroc_{name}_{kind}") for kind in KINDS]
-    blocks = {
-        "steps against the oracle": [
-            ("AUROC", f"step_auroc_{name}"),
-            ("AUPRC wrong", f"step_auprc_wrong_{name}"),
-            ("(guessing)", f"step_auprc_wrong_{name}_base"),
-            ("first error", f"first_error_{name}_f1"),
-            ("tuned", f"first_error_{name}_tuned_f1"),
-            ("false alarm", f"false_alarm_{name}"),
-        ],
-        "AUROC by type of step": [pair for kind, key in kinds for pair in ((kind, key), ("(wrong)", f"{key}_wrong"))],
-        "scores as probabilities": [
-            ("ECE answers", f"ece_{name}_attempts"),
-            ("Brier", f"brier_{name}_attempts"),
-            ("overrating", f"overrating_{name}_attempts"),
-            ("ECE steps", f"ece_{name}_steps"),
-            ("Brier steps", f"brier_{name}_steps"),
-        ],
-    }
-    lines = [f"critic '{name}'"]
-    for title, columns in blocks.items():
-        lines += _block(title, columns, places, numbers)
-    for place in places:
-        lines += _curve(name, place.label, numbers[place.label])
-    return lines
-
-
-def _block(
-    title: str,
-    columns: Sequence[tuple[str, str]],
-    places: Sequence[Place],
-    numbers: Mapping[str, Mapping[str, float]],
-) -> list[str]:
-    rows = [p for p in places if any(key in numbers[p.label] for _, key in columns)]
-    if not rows:
-        return []
-    wide = max(len(p.label) for p in rows)
-    lines = ["", f"{title:<{wide}}  " + "  ".join(f"{label:>11}" for label, _ in columns)]
-    return lines + [
-        f"{p.label:<{wide}}  " + "  ".join(f"{_shown(numbers[p.label].get(key)):>11}" for _, key in columns)
-        for p in rows
-    ]
-
-
-def _curve(name: str, label: str, own: Mapping[str, float]) -> list[str]:
-    """Best-of-N, weighted vote, majority and oracle of one place, one column a k; nothing for single attempts."""
-    ks = [k for k in CURVE if f"majority@{k}" in own]
-    if not ks:
-        return []
-    curves = {
-        "best of k": f"best_of@{{}}_{name}",
-        "weighted vote": f"weighted_vote@{{}}_{name}",
-        "majority": "majority@{}",
-        "oracle": "oracle@{}",
-    }
-    lines = ["", f"{label}, accuracy of one answer from k", f"{'':<14}" + "".join(f"{f'k={k}':>8}" for k in ks)]
-    return lines + [
-        f"{title:<14}" + "".join(f"{_shown(own.get(key.format(k))):>8}" for k in ks) for title, key in curves.items()
-    ]
-
-
 def _tuned(groups: Sequence[Group], name: str) -> dict[str, float]:
     """First-error F1 on every second question, at the threshold that is best on the others."""
     try:
@@ -355,10 +316,6 @@ def _name(node: Keyed, text: str) -> str:
     signature = own_signature(text)
     default = signature.get("name") if signature is not None else None
     return str(default.default).strip("'\"") if default is not None else text.rpartition(".")[2]
-
-
-def _shown(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def _without_nan(numbers: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:

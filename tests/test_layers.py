@@ -21,7 +21,7 @@ LEVELS = (
     ("evaluation",),
     ("watched",),
     ("loops",),
-    ("contracts", "finale", "summary", "browse", "rehearse", "results", "parity", "explorer"),
+    ("contracts", "finale", "summary", "browse", "rehearse", "results", "parity", "explorer", "labelled_steps"),
     ("launch",),
     ("commands", "scoring"),
     ("cli",),

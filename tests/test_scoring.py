@@ -5,14 +5,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from mmevolve.cli import main
 from mmevolve.config import ConfigError, load
 from mmevolve.data.shapes.dataset import gold, shapes
+from mmevolve.labelled_steps import Patient
+from mmevolve.protocols import TooLong
 from mmevolve.scoring import critic_node, refuse_other_words, trained_critic
 from mmevolve.store import RunStore
 from mmevolve.text import split_steps
-from mmevolve.types import Critique, Step, Trajectory
+from mmevolve.types import Critique, Sample, Step, Trajectory
 
 PARTS = '''
 from dataclasses import dataclass, field
@@ -182,3 +185,69 @@ def test_a_checkpoint_of_another_tokenizer_is_refused(tmp_path):
         with pytest.raises(ValueError, match=r"another tokenizer than 'mine': 2 words against 2, .* differs is 'b'"):
             refuse_other_words(Reads("a", "c"), tmp_path)
     refuse_other_words(object(), tmp_path)
+
+
+def test_the_page_is_html_too_with_curves_and_nothing_loaded(run, capsys):
+    assert main(["score", run, "--critic", "prm", "--allow", "my_models"]) == 0
+    html = (Path(run) / "score_prm.html").read_text()
+    assert html.startswith("<!doctype html>") and "default-src 'none'" in html and "<script" not in html
+    for words in ("steps against the oracle", "AUROC by type of step", "Best of k", "0.333", "prm: reward/round=001"):
+        assert words in html
+    assert "score_prm.html" in capsys.readouterr().out
+
+
+def benchmark(folder):
+    """Three solutions: a wrong second step, all right, and one whose step holds a 99 but is right."""
+    chains = [(["a : b", "99 wrong", "c"], [1, 0, 1]), (["a : b", "c"], [1, 1]), (["99", "d"], [1, 1])]
+    rows = [
+        {"id": f"x{i}", "task": "what is wrong ?", "image": "p.png", "steps": steps, "step_labels": labels}
+        for i, (steps, labels) in enumerate(chains)
+    ]
+    place = folder / "chocolate_critique"
+    place.mkdir()
+    Image.new("RGB", (4, 4)).save(place / "p.png")
+    more = {"response_model": "m", "source": "x", "response_correct": False}
+    (place / "lvlm_with_images.jsonl").write_text("\n".join(json.dumps({**row, **more}) for row in rows))
+
+
+def test_labelled_steps_of_a_benchmark_are_judged_too(run, tmp_path, capsys):
+    """Scores .8, .3 for a step with 99. Right steps: .8 x 5, .3 once; the wrong one .3: AUROC (5 + 1/2) / 6."""
+    benchmark(tmp_path)
+    words = ["score", run, "--critic", "prm", "--allow", "my_models", "--benchmark", "chocolate"]
+    assert main([*words, "--data", str(tmp_path)]) == 0
+    numbers = json.loads((Path(run) / "score_prm.json").read_text())
+    (name,) = [place for place in numbers if place.startswith("CHOCOLATE")]
+    assert "subset" in name, "never the bare name"
+    assert numbers[name]["step_auroc_prm"] == pytest.approx(5.5 / 6)
+    # the first error of one chain is found, of the two right ones one is called right: F1 of 1 and 1/2
+    assert numbers[name]["first_error_prm_f1"] == pytest.approx(2 / 3)
+    assert numbers[name]["false_alarm_prm"] == 0.5 and numbers[name]["attempts"] == 3
+    assert name in capsys.readouterr().out
+    assert main([*words[:-1], "mmstar", "--data", str(tmp_path)]) == 2
+    assert "'mmstar' has no labelled steps" in capsys.readouterr().err
+
+
+class Short:
+    """Reads one step at most."""
+
+    name = "short"
+
+    def __call__(self, items):
+        for _, t in items:
+            if len(t.steps) > 1:
+                raise TooLong(f"{t.id} has {len(t.steps)} steps")
+            yield Critique(t.id, "short", 0.5, (0.5,))
+
+
+def test_a_solution_that_is_too_long_has_no_score_and_the_others_keep_theirs():
+    tried = [(Sample("s", "?"), Trajectory(f"s/{i}", "s", "m", (Step("a"),) * n)) for i, n in enumerate((1, 2, 1))]
+    said = list(Patient(Short())(tried))
+    assert [c.score for c in said] == [0.5, None, 0.5] and said[1].error == "s/1 has 2 steps"
+
+
+def test_rounds_that_a_monitor_undid_are_not_loaded(run):
+    store = RunStore(run, "reward")
+    alarm = {"monitor": "collapse", "action": "roll back", "why": "it fell", "to": 0}
+    store.write(store.round_folder(1) / "monitors.parquet", [alarm])
+    _, trained = trained_critic(run, "prm", ["my_models"])
+    assert "prm: reward/round=000" in trained

@@ -63,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="a critic of the run's recipe by its name, a part such as critics.Vote, or a call in YAML's braces",
     )
+    score.add_argument("--benchmark", metavar="A,B", help="labelled steps to judge too: chocolate, ...")
+    score.add_argument("--data", metavar="FOLDER", help="the folder of their data (./data)")
+    score.add_argument("--limit", type=int, metavar="N", help="only the first N solutions of each")
     _allow(score)
 
     verbs.add_parser("schema", help="print a JSON Schema of recipes, for editors")
