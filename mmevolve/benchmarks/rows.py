@@ -19,6 +19,7 @@ from mmevolve.data.rows import Row
 from mmevolve.types import Sample
 
 _LABEL = re.compile(r"([A-J])[.:)]\s*(?=\S)")
+TABLES_WORD = " (allowed with unlabelled: keep, or drop)"  # a setting of training tables, not of a benchmark's spec
 FIELDS = ("id", "question", "image", "answer", "choices")
 
 
@@ -65,9 +66,15 @@ def samples_of(
             complaint = _complaint(spec, sample)
             wrong = [f"row {row.number} ('{sample.id}'): {complaint}"] if complaint else []
             samples.append(sample)
-        problems += wrong
+        problems += [said.replace(TABLES_WORD, "") for said in wrong]
     problems += _uncounted(spec, samples) if not problems else ()
-    return samples, len(picked.rows), problems
+    return samples, len(picked.rows), sorted(problems, key=_row_number)
+
+
+def _row_number(said: str) -> int:
+    """The row that a problem is about; 0 where it is about all."""
+    found = re.match(r"row (\d+)", said)
+    return int(found[1]) if found else 0
 
 
 def _uncounted(spec: Benchmark, samples: Sequence[Sample]) -> Iterator[str]:
@@ -145,6 +152,10 @@ def _adapted(row: Row, source: Source) -> tuple[Row, list[str]]:
             values[field] = [cell for cell in cells if not is_empty(cell)]
     try:
         values["choices"] = _choices(values.get("choices"), source)
+    except ValueError as error:
+        values["answer"], values["choices"] = "unreadable", None  # said once, not twice
+        return replace(row, values=values), [str(error)]
+    try:
         if source.answer_is == "letter" and (several := _several(values.get("answer"), values["choices"])):
             # with two right options a question is no longer one with options: its answer is a list
             values["question"] = f"{values.get('question')}\n{_written_out(values['choices'])}"
@@ -152,7 +163,7 @@ def _adapted(row: Row, source: Source) -> tuple[Row, list[str]]:
         values["answer"] = _answer(values.get("answer"), values["choices"], source)
     except ValueError as error:
         problems.append(str(error))
-        values["answer"], values["choices"] = "unreadable", None  # said once, not twice
+        values["answer"] = "unreadable"  # said once, not twice; the options may be at fault too
     return replace(row, values=values), problems
 
 

@@ -63,6 +63,8 @@ def score_stored(path: str, loaded: Loaded, *, partial: bool = False) -> tuple[l
         BadData: with everything that is wrong with the file.
     """
     given, problems, strangers = _read(path, loaded)
+    if problems and not given:  # nothing of it could be read: that no question has an answer goes without saying
+        raise BadData(f"stored answers '{path}' for {loaded.spec.name}", problems)
     asked = {s.id for s in loaded.samples}
     missing = [s.id for s in loaded.samples if s.id not in given]
     if not partial:

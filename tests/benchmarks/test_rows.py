@@ -45,15 +45,15 @@ def test_a_folder_with_every_kind_of_fault_says_them_all_at_once(here):
     )
     said = faults(spec())
     starts = [
-        "row 2: id 'q1' is also that of row 1",
         "row 1: image 'gone.png': no such file in 'data/four'",
+        "row 2: id 'q1' is also that of row 1",
         "row 3: choices repeats the option 'red' (allowed with repeated_choices: keep)",
         "row 4: answer is True, expected text or a number",
         "row 5: answer 'E' is no letter of the 2 options",
         "row 6: image 'data/four/cut.png': ",
         "row 7: image is empty",
         'row 8: choices is \'cat\', expected a list such as ["yes", "no"]',
-        "row 9: answer is empty (allowed with unlabelled: keep, or drop)",
+        "row 9: answer is empty",
         "row 10: question is empty",
     ]
     assert len(said) == len(starts)
@@ -187,3 +187,17 @@ def test_a_critique_needs_steps_and_as_many_labels(here):
         "row 2 ('s2'): 2 steps and 1 step_labels",
         "row 3 ('s3'): step_labels is not a list of 0 and 1",
     ]
+
+
+def test_options_and_answer_of_one_row_may_both_be_at_fault(here):
+    rows(here, [{**ROWS[0], "choices": ["", ""], "answer": "Z"}, {**ROWS[2], "choices": ["x", "x"], "image": None}])
+    said = faults(spec())
+    assert said[0] == "row 1: answer 'Z' is no letter of the 2 options" and said[1].startswith("row 1: choices")
+    assert said[2].startswith("row 2: choices repeats the option 'x'") and said[3:] == ["row 2: image is empty"]
+
+
+def test_wrong_columns_are_all_named(here):
+    rows(here, [{"ID": r["id"], "img": r["image"], "query": r["question"], "gold": r["answer"]} for r in ROWS])
+    assert [line.partition(" for the ")[0] for line in faults(spec())] == [
+        "no column 'id'", "no column 'question'", "no column 'image'", "no column 'answer'",
+    ]  # fmt: skip

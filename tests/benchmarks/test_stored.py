@@ -97,3 +97,12 @@ def test_an_object_of_id_and_response_will_do(here, loaded):
 def test_a_models_name_means_a_file_when_it_is_one(here):
     assert is_stored("answers.jsonl") and is_stored("x.json.gz")
     assert not is_stored("mmevolve:tiny_vlm") and not is_stored("Qwen/Qwen2-VL-2B") and not is_stored("data")
+
+
+def test_a_file_of_which_nothing_can_be_read_says_why_and_not_that_each_question_lacks_an_answer(here, loaded):
+    write_rows(here / "a.jsonl", [{"name": "q1", "text": "dog"}])
+    (here / "b.jsonl").write_text("")
+    for name, said in (("a.jsonl", ["no column 'id'", "no column 'response'"]), ("b.jsonl", ["empty"])):
+        with pytest.raises(BadData) as caught:
+            score_stored(name, loaded)
+        assert [line.partition(":")[0] for line in caught.value.problems] == said
