@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmevolve.benchmarks.spec import Source
+from mmevolve.data.cells import is_empty, show
 from mmevolve.data.rows import Row
 from mmevolve.data.visco import correction_rows, critique_rows
 
@@ -30,14 +31,19 @@ def reshaped(rows: Iterator[Row], source: Source) -> Iterator[Row]:
 
 
 def clean_twins(rows: Iterator[Row]) -> Iterator[Row]:
-    """Each row, then the same with its `clean_steps`, all of them right, under `<id>~clean`."""
+    """Each row, then the same with its `clean_steps`, all of them right, under `<id>~clean`; alone where it has none.
+
+    The column `chain` says of each whether it is `clean` or `with errors`.
+    """
     for row in rows:
         values, clean = dict(row.values), row.values.get("clean_steps")
-        yield row if row.problem else Row(row.number, values | {CHAIN: "with errors"})
-        if row.problem:
+        labels = values.get("step_labels")
+        wrong = not isinstance(labels, list) or 0 in labels
+        yield row if row.problem else Row(row.number, values | {CHAIN: "with errors" if wrong else "clean"})
+        if row.problem or is_empty(clean):
             continue
         if not isinstance(clean, list) or not clean:
-            yield Row(row.number, problem="no column 'clean_steps' with the same solution without errors")
+            yield Row(row.number, problem=f"clean_steps is {show(clean)}, expected a list of texts")
             continue
         twin = {"id": f"{values.get('id')}~clean", "steps": clean, "step_labels": [1] * len(clean), CHAIN: "clean"}
         yield Row(row.number, values | twin)

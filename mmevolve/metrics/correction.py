@@ -14,9 +14,10 @@ from mmevolve.types import Group, Trajectory
 class CorrectionGain:
     """Shares of revisions that fix a wrong answer and that break a right one; the gain is their difference.
 
-    The correction score of VISCO: P(wrong before, right after) - P(right before, wrong after). `_fix_rate` is the share
-    of wrong attempts that are fixed, `_break_rate` of right ones that are broken; NaN where there are none. An attempt
-    that the verifier could not judge is not right.
+    `_gain`, `_fixed` and `_broken` are of all revisions. `_fix_rate` is the share of wrong attempts that are fixed,
+    `_break_rate` of right ones that are broken, `_score` their difference: VISCO's correction score, P(right after |
+    wrong before) - P(wrong after | right before), which does not depend on how many were right before. NaN where there
+    are none of a kind. An attempt that the verifier could not judge is not right.
 
     Paper: VISCO, arXiv:2412.02172 (correction score); SCoRe, arXiv:2409.12917 (changes i->c and c->i).
 
@@ -35,12 +36,15 @@ class CorrectionGain:
         pairs = [pair for group in groups for pair in self._verdicts(group)]
         fixed = [after and not before for before, after in pairs]
         broken = [before and not after for before, after in pairs]
+        fix_rate = mean([f for f, (before, _) in zip(fixed, pairs, strict=True) if not before])
+        break_rate = mean([b for b, (before, _) in zip(broken, pairs, strict=True) if before])
         return {
             "correction_gain": mean(fixed) - mean(broken),
             "correction_fixed": mean(fixed),
             "correction_broken": mean(broken),
-            "correction_fix_rate": mean([f for f, (before, _) in zip(fixed, pairs, strict=True) if not before]),
-            "correction_break_rate": mean([b for b, (before, _) in zip(broken, pairs, strict=True) if before]),
+            "correction_fix_rate": fix_rate,
+            "correction_break_rate": break_rate,
+            "correction_score": fix_rate - break_rate,
         }
 
     def _verdicts(self, group: Group) -> Iterator[tuple[bool, bool]]:

@@ -49,7 +49,11 @@ def test_a_solution_stands_beside_its_twin_without_errors():
     assert (first.values["id"], first.values["chain"], first.values["step_labels"]) == ("a", "with errors", [1, 0])
     assert (second.values["id"], second.values["chain"]) == ("a~clean", "clean")
     assert (second.values["steps"], second.values["step_labels"]) == (["x", "z"], [1, 1])
-    assert "no column 'clean_steps'" in list(clean_twins(rows({"id": "a"})))[1].problem
+    alone = list(clean_twins(rows({"id": "a", "step_labels": [1]}, {"id": "b", "step_labels": [0]})))
+    assert [made.values["chain"] for made in alone] == ["clean", "with errors"]
+    assert (
+        list(clean_twins(rows(row | {"clean_steps": "x"})))[1].problem == "clean_steps is 'x', expected a list of texts"
+    )
 
 
 def test_a_row_that_could_not_be_read_stays_so():

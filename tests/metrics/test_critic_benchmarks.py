@@ -196,7 +196,7 @@ def revisions(*rows, sample="s"):
 
 
 def test_correction_gain_by_hand():
-    """Five revisions: two of three wrong ones fixed, one of two right ones broken: gain 2/5 - 1/5."""
+    """Five revisions: two of three wrong ones fixed, one of two right ones broken: gain 2/5 - 1/5, score 2/3 - 1/2."""
     groups = [
         revisions(("a", None, 0.0), ("a~1", "a", 1.0), ("b", None, 1.0), ("b~1", "b", 0.0)),
         revisions(("c", None, 0.0), ("c~1", "c", None), ("d", None, None), ("d~1", "d", 1.0), sample="t"),
@@ -208,7 +208,17 @@ def test_correction_gain_by_hand():
         "correction_broken": 0.2,
         "correction_fix_rate": pytest.approx(2 / 3),
         "correction_break_rate": 0.5,
+        "correction_score": pytest.approx(1 / 6),
     }
+
+
+def test_the_correction_score_is_cl_plus_cs_minus_one_whatever_was_right_before():
+    """Of 10 right ones 9 stay so (CL .9), of 10 wrong ones 3 are mended (CS .3): .3 - .1, the gain of all is 2/20."""
+    right = [revisions((f"a{i}", None, 1.0), (f"a{i}~1", f"a{i}", float(i > 0)), sample=f"r{i}") for i in range(10)]
+    wrong = [revisions((f"a{i}", None, 0.0), (f"a{i}~1", f"a{i}", float(i < 3)), sample=f"w{i}") for i in range(10)]
+    numbers, fewer = CorrectionGain()([*right, *wrong]), CorrectionGain()([*right, *wrong, *right])
+    assert numbers["correction_score"] == fewer["correction_score"] == pytest.approx(0.2)
+    assert numbers["correction_gain"] == pytest.approx(0.1) != fewer["correction_gain"]
 
 
 def test_a_chain_of_revisions_is_compared_turn_by_turn_or_end_to_end():
