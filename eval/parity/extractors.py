@@ -152,9 +152,9 @@ def lines(folder: Path, tools: dict[str, Reader | None]) -> list[str]:
         "Responses that are one letter and that option's own text and nothing else, percent read as that letter:",
         "", *_table(HEAD, plain),
         "",
-        "- `official rules` is what the benchmarks' own tasks use here: every reading of theirs, unparsed where they draw.",
-        "- `own` reads a refusal as unparsed. Official rules and lmms-eval read the pronoun of `I'm sorry` as option I, so",
-        "  that MMMU-Pro's vision direct setting is the one set here on which `own` is behind with refusals counted in.",
+        "- `official rules` is what the tasks of these benchmarks use here: the official reading, unparsed for a draw.",
+        "- `own` reads a refusal as unparsed. Official rules and lmms-eval read the `I` of `I'm sorry` as option I, so",
+        "  that MMMU-Pro's vision direct setting is the one set here where `own` is behind with refusals counted in.",
     ]  # fmt: skip
 
 

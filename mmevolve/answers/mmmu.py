@@ -3,21 +3,19 @@
 Paper: Yue et al. 2023, "MMMU: A Massive Multi-discipline Multimodal Understanding and Reasoning Benchmark for Expert
 AGI", arXiv:2311.16502.
 Reference code: MMMU-Benchmark/MMMU, mmmu/utils/eval_utils.py.
-Differs: where the official code draws a random letter, `parse_choice` returns None; number patterns are anchored at the
-start of a run of digits, which finds the same numbers in linear time.
+Differs: where the official code draws a random letter, `parse_choice` returns None; numbers are found by `mmmu_numbers`
+in linear time.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
+
+from mmevolve.answers.mmmu_numbers import numbers
 
 _EDGES = ",.!?;:'"  # stripped one character after another, in this order
 _INDICATORS = ("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ")
 _TRIVIAL = frozenset(":,.!?;'")
-_GROUPED = re.compile(r"-?\b\d{1,3}(?:,\d{3})+\b")
-_SCIENTIFIC = re.compile(r"-?(?<!\d)\d+(?:\.\d+)?[eE][+-]?\d+")
-_PLAIN = re.compile(r"-?(?:(?<!\d)\d+\.\d+|\.\d+|(?<!\d)\d+\b)(?![eE][+-]?\d)(?![,\d])")
 
 Parsed = str | float
 
@@ -77,11 +75,6 @@ def open_correct(parsed: Iterable[Parsed], gold: str | Sequence[str]) -> bool:
     golds = [form for text in ([gold] if isinstance(gold, str) else gold) for form in _forms(text)]
     gold_texts = [g for g in golds if isinstance(g, str)]
     return any(any(g in p for g in gold_texts) if isinstance(p, str) else p in golds for p in parsed)
-
-
-def numbers(text: str) -> list[str]:
-    """Numbers in a text: with thousands commas, scientific, then plain ones."""
-    return [match for pattern in (_GROUPED, _SCIENTIFIC, _PLAIN) for match in pattern.findall(text)]
 
 
 def _key_phrases(response: str) -> list[str]:
