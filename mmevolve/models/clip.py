@@ -18,6 +18,7 @@ import torch
 from mmevolve.config.nearest import hint
 from mmevolve.config.ranges import Range
 from mmevolve.data.images import image_digest, open_image
+from mmevolve.models.opening import first_sentence
 from mmevolve.models.vlm import PACKAGED, model_folder
 from mmevolve.text import chunks
 from mmevolve.types import ImageRef, Sample
@@ -57,7 +58,11 @@ class ClipEmbedder:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.source, self.pretrained, self.device, self.batch = model, pretrained, torch.device(device), batch
         self.clip: Any
-        self.clip, self._see = open_clip.create_model_from_pretrained(place, pretrained, device=self.device)
+        try:
+            self.clip, self._see = open_clip.create_model_from_pretrained(place, pretrained, device=self.device)
+        except Exception as error:  # an unpickler that meets something else raises what it likes
+            why = first_sentence(error)
+            raise ValueError(f"the CLIP model '{self.name}': its weights cannot be loaded: {why}") from error
         self.clip.eval()
         self._words = open_clip.get_tokenizer(place)
 
@@ -201,7 +206,11 @@ def _place(model: str, pretrained: str | None) -> str:
         raise ValueError(f"there is no CLIP folder '{model}'{hint(model, shipped)}")
     if model not in open_clip.list_models():
         raise ValueError(f"no CLIP model '{model}'{hint(model, open_clip.list_models())}")
+    tags = open_clip.list_pretrained_tags_by_model(model)
     if pretrained is None:
-        tags = open_clip.list_pretrained_tags_by_model(model)
         raise ValueError(f"'{model}' without weights means nothing: set pretrained to a file or to one of {tags}")
+    if pretrained not in tags and not Path(pretrained).is_file():
+        raise ValueError(
+            f"'{pretrained}' is neither a file nor one of the weights of '{model}'{hint(pretrained, tags)}"
+        )
     return model

@@ -8,8 +8,11 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
+from mmevolve.benchmarks import heavy
 from mmevolve.config import build, load
+from mmevolve.controls.overlap import overlaps
 from mmevolve.data.images import open_image
 from mmevolve.data.shapes.dataset import descriptions, shapes, world_of
 from mmevolve.models.clip import ClipEmbedder, NearDuplicate, near_duplicates
@@ -111,6 +114,10 @@ def test_pairs_agree_with_comparing_every_two_and_come_most_alike_first(embedder
         ({"model": "nowhere/clip"}, "there is no CLIP folder 'nowhere/clip'"),
         ({"model": "ViT-B-23"}, "no CLIP model 'ViT-B-23': the nearest is 'ViT-B-32'"),
         ({"model": "ViT-B-32"}, "'ViT-B-32' without weights means nothing: set pretrained to a file or to one of"),
+        (
+            {"model": "ViT-B-32", "pretrained": "opennai"},
+            "'opennai' is neither a file nor one of the weights of 'ViT-B-32': the nearest is 'openai'",
+        ),
         ({"model": "mmevolve:tiny_vlm"}, "'mmevolve:tiny_vlm' has no open_clip_config.json"),
     ],
 )
@@ -125,6 +132,61 @@ def test_a_folder_without_safe_weights_is_refused(tmp_path):
     (tmp_path / "open_clip_pytorch_model.bin").write_bytes(b"")
     with pytest.raises(ValueError, match="has no safetensors weights"):
         ClipEmbedder(str(tmp_path))
+
+
+NARROW = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 32, "layers": 1, "head_width": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+
+
+@pytest.fixture
+def named(tmp_path):
+    """A model that open_clip knows by its own name, with weights in a file."""
+    (tmp_path / "narrow.json").write_text(json.dumps(NARROW))
+    open_clip.add_model_config(tmp_path / "narrow.json")
+    torch.manual_seed(0)
+    made = open_clip.create_model("narrow")
+    with torch.no_grad():
+        for parameter in made.visual.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    save_file({n: t.contiguous() for n, t in made.state_dict().items()}, tmp_path / "narrow.safetensors")
+    return made.eval(), str(tmp_path / "narrow.safetensors")
+
+
+def test_a_name_of_open_clip_with_its_weights_in_a_file(named):
+    made, file = named
+    embedder = ClipEmbedder("narrow", pretrained=file)
+    assert embedder.name == f"clip:narrow@{file}"
+    see = open_clip.image_transform(32, is_train=False)
+    with torch.inference_mode():
+        expected = made.encode_image(torch.stack([see(open_image(i)) for i in IMAGES[:3]]), normalize=True)
+    assert torch.allclose(embedder.images(IMAGES[:3]), expected, atol=1e-5)
+
+
+def test_weights_that_are_none_are_one_sentence(named, tmp_path):
+    (tmp_path / "junk.pt").write_bytes(b"junk")
+    with pytest.raises(ValueError, match=r"^the CLIP model 'clip:narrow@.*junk\.pt': its weights cannot be loaded: "):
+        ClipEmbedder("narrow", pretrained=str(tmp_path / "junk.pt"))
+
+
+@pytest.mark.parametrize("which", ["shipped", "pretrained"])
+def test_the_command_lines_search_finds_the_same_pairs(which, named):
+    """`mmevolve eval --overlap TABLE --embedder NAME[@WEIGHTS]` against the search that is written out here."""
+    word = "mmevolve:tiny_clip" if which == "shipped" else f"narrow@{named[1]}"
+    model, _, weights = word.partition("@")
+    train = SAMPLES[:12]
+    leaked = dataclasses.replace(SAMPLES[7], id="leak", images=(again(IMAGES[7]),))
+    held_out = [leaked, *SAMPLES[20:26]]
+    own = ClipEmbedder(model, pretrained=weights or None)
+    best = max(p.similarity for p in near_duplicates(own, train, held_out, above=-1.0) if p.second != "leak")
+    found = overlaps(train, held_out, embed=heavy.embedder(word), cosine=min(best, 0.99) - 1e-3).found
+    slow = near_duplicates(own, train, held_out, above=min(best, 0.99) - 1e-3)
+    assert {(t, o.sample) for o in found if o.kind == "embedding" for t in o.trained} == {
+        (p.first, p.second) for p in slow
+    }
+    assert (SAMPLES[7].id, "leak") in {(p.first, p.second) for p in slow}
 
 
 def test_the_same_seed_makes_the_same_model_and_another_seed_another(tmp_path):
