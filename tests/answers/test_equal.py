@@ -23,6 +23,7 @@ from mmevolve.answers import equal
         ("50%", "0.5"),
         ("50%", "50"),
         ("12 cm", "12"),
+        (r"160\mathrm{~cm}", "160"),
         ("12 cm", "12 cm"),
         ("36°", r"36^{\circ}"),
         ("1.5 million", "1,500,000"),
@@ -63,6 +64,8 @@ def test_the_same_answer_in_other_words_is_equal(a, b):
         ("nan", "inf"),
         ("x", "y"),
         ("3 and 4", "3"),
+        ("45", "45^2"),
+        ("3²", "3"),
     ],
 )
 def test_other_answers_are_not_equal(a, b):
