@@ -166,6 +166,7 @@ const makeAttempt = ({ box, index, bit, card, go, state }) => {
 
   const show = async (i) => {
     const mine = (turn += 1);
+    if (!box.childElementCount) box.append(make("p", "empty", "reading …"));
     let found;
     let before = null;
     try {
@@ -179,8 +180,7 @@ const makeAttempt = ({ box, index, bit, card, go, state }) => {
     const { it, sample } = found;
     const moved = shown !== i;
     shown = i;
-    const by = state().by;
-    const scores = it.c.find((c) => c[0] === by)?.[2] ?? [];
+    const [by, , scores] = colouring(it, state().by) ?? [-1, null, []];
     const same = alike(i);
     const here = same.filter((j) => index.place[j] === index.place[i]);
     const elsewhere = same.filter((j) => index.place[j] !== index.place[i]);

@@ -88,13 +88,15 @@ def dumps(value: Any) -> str:
 
 
 def _step_critics(book: Book) -> list[str]:
-    """Critics that score steps, the learned ones first."""
+    """Critics that score steps: the learned ones first, and of these the ones that judged most."""
     verdicts: dict[str, bool] = {}
+    judged: dict[str, int] = {}
     for entry in book.entries:
         for c in entry.critiques:
             if c.step_scores:
                 verdicts[c.critic] = verdicts.get(c.critic, True) and set(c.step_scores) <= {0.0, 1.0}
-    return sorted(verdicts, key=lambda name: (verdicts[name], book.critics.index(name)))
+                judged[c.critic] = judged.get(c.critic, 0) + 1
+    return sorted(verdicts, key=lambda name: (verdicts[name], -judged[name]))
 
 
 def _sample(sample: Sample, pictures: Pictures) -> dict[str, Any]:
@@ -173,4 +175,4 @@ def _words(book: Book, entry: Entry) -> str:
     t, s = entry.trajectory, book.samples[entry.sample]
     critiques = dict.fromkeys(c.error or c.text for c in entry.critiques if c.error or c.text)
     parts = [t.id, s.question, *s.choices, *(step.text for step in t.steps), t.answer or "", *critiques]
-    return _line("\n".join(parts)).lower()
+    return "\n".join(_line(part) for part in parts).lower()

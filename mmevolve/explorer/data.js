@@ -50,3 +50,6 @@ const make = (tag, kind, ...inside) => {
   node.append(...inside.filter((part) => part !== null && part !== undefined));
   return node;
 };
+
+// The critic that colours an attempt: the chosen one, or the first that scored its steps.
+const colouring = (it, by) => it.c.find((c) => c[0] === by && c[2].length) ?? it.c.find((c) => c[2].length);

@@ -35,7 +35,7 @@ const start = async () => {
     if (chunk) {
       const it = chunk.cards[i % index.cards];
       ask.textContent = chunk.samples[index.sample[i]].q || index.ids[i];
-      const scores = it.c.find((c) => c[0] === state.by)?.[2] ?? it.s.map(() => null);
+      const scores = colouring(it, state.by)?.[2] ?? it.s.map(() => null);
       const strip = make("span", "strip", ...scores.slice(0, 12).map((s) => strong(make("i", s !== null && s < 0.5 ? "no" : ""), s)));
       under.append(make("span", "said", it.a ?? "no answer"), strip);
     } else want();
