@@ -20,7 +20,7 @@ from mmevolve.types import Critique, Group, Sample, Step, Trajectory
 
 CRITIC = "answer"
 LOW, HIGH = "_low", "_high"
-COUNTS = ("n", "left_out")
+COUNTS = ("n", "left_out", "layers")
 
 
 @dataclass(frozen=True)
@@ -168,11 +168,21 @@ def readings(done: Controlled) -> list[Reading]:
     return found
 
 
+def heading(done: Controlled) -> str:
+    """What a control is called, and what it shows."""
+    return f"control {done.control.name}: {done.control.says}"
+
+
+def asked(done: Controlled) -> str:
+    """How many responses it rests on."""
+    same = done.control.changes == "nothing"
+    return f"{len(done.scored):,} responses to {'the same questions, asked again' if same else 'changed questions'}"
+
+
 def control_lines(done: Controlled) -> list[str]:
     """A control in words: a line a mean with its interval, then the other numbers of each reading."""
     found = readings(done)
-    many = f"{len(done.scored):,} responses to changed questions"
-    out = [f"  control {done.control.name}: {done.control.says}; {many}"]
+    out = [f"  {heading(done)}; {asked(done)}"]
     means = [r for r in found if r.resampled]
     width = max((len(r.name) for r in means), default=0)
     for r in means:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mmevolve.benchmarks.controlled import Controlled, control_lines, readings, verdict
+from mmevolve.benchmarks.controlled import Controlled, asked, heading, readings, verdict
 from mmevolve.benchmarks.figures import Figure, chance, shares
 from mmevolve.benchmarks.load import Loaded
 from mmevolve.benchmarks.read import shown
@@ -72,15 +72,23 @@ def _card(done: Done) -> Card:
         comparison=done.said,
         controls=tuple(
             (
-                control_lines(c)[0].strip(),
-                tuple(Measure(r.name, r.value, r.low, r.high, count=r.count) for r in readings(c)),
-                ". ".join((*c.notes, *verdict(c))),
+                heading(c),
+                tuple(
+                    Measure(_spaced(r.name), r.value, r.low, r.high, count=r.count, mean=r.resampled)
+                    for r in readings(c)
+                ),
+                "; ".join((asked(c), *c.notes, *verdict(c))),
             )
             for c in done.controls
         ),
         notes=tuple(notes),
         columns=tuple(spec.by),
     )
+
+
+def _spaced(name: str) -> str:
+    """`accuracy: also blind` for `accuracy/also_blind`, so that it folds in a narrow column."""
+    return name.replace("/", ": ").replace("_", " ")
 
 
 def _questions(done: Done) -> list[Question]:

@@ -24,6 +24,7 @@ class Measure:
         n: rows it rests on; 0 where that is not said.
         clusters: how many of them are independent.
         count: whether it counts something.
+        mean: whether it is a mean, so that the lack of an interval is said.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Measure:
     n: int = 0
     clusters: int = 0
     count: bool = False
+    mean: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def measures(found: Sequence[Measure]) -> str:
             esc(m.name),
             _number(m.value, count=m.count),
             _range(m),
-            "none" if m.low is None else f"{m.low:.3f} to {m.high:.3f}",
+            ("none" if m.mean else "") if m.low is None else f"{m.low:.3f} to {m.high:.3f}",
         ]
         row += [_bounds(m.bounds)] if bounds else []
         row += [f"{m.n:,}", f"{m.clusters:,}"] if counts else []
@@ -116,7 +118,7 @@ def _bounds(bounds: tuple[float, float] | None) -> str:
 
 def _range(m: Measure) -> str:
     """The value as a mark and its interval as a band, where both lie between 0 and 1."""
-    if m.count:
+    if m.count or (m.low is None and not m.mean):
         return ""
     low, high = (m.value if end is None else end for end in (m.low, m.high))
     if not all(math.isfinite(v) and 0 <= v <= 1 for v in (m.value, low, high)):
