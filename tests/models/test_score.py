@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from families import load, questions
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmevolve.models import score as scoring
 from mmevolve.models.encode import Row, collate
@@ -108,3 +111,49 @@ def test_only_log_probabilities_carry_a_gradient(tiny):
     out = scoring.score(tiny.model, collate(rows, pad=tiny.pad, device=tiny.device, side="right"), rows)
     assert out.logps.requires_grad
     assert not (out.entropies.requires_grad or out.log_sum_sq.requires_grad)
+
+
+class Widest(TorchDispatchMode):
+    """The most numbers in one tensor whose last dimension is the vocabulary, over all operations."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight, self.most = weight, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        for x in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(x, torch.Tensor) and x.dim() > 1 and x.shape[-1] == len(self.weight):
+                self.most = max(self.most, 0 if x.shape == self.weight.T.shape else x.numel())
+        return out
+
+
+def test_no_tensor_of_all_tokens_by_the_vocabulary_is_ever_made_or_kept_for_the_gradient(tiny, monkeypatch):
+    monkeypatch.setattr(scoring, "CHUNK_TOKENS", 4)
+    rows = rows_of(tiny) * 3
+    assert sum(len(row.completion) for row in rows) > 40
+    inputs = collate(rows, pad=tiny.pad, device=tiny.device, side="right")
+    kept = []
+    weight = tiny.model.get_output_embeddings().weight
+    with Widest(weight) as seen:
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(tuple(x.shape)) or x, lambda x: x):
+            scored = scoring.score(tiny.model, inputs, rows)
+        scored.logps.sum().backward()
+    tiny.eval_mode()
+    assert seen.most == 4 * len(weight)
+    assert len(kept) > 10
+    assert not [shape for shape in kept if len(shape) > 1 and shape[-1] == len(weight)]
+
+
+def test_half_precision_logits_are_summed_in_single_precision():
+    """65,536 equal logits: their normaliser is 11.09, which bfloat16 sums would miss by far."""
+    head = torch.nn.Linear(4, 2**16, bias=False, dtype=torch.bfloat16)
+    torch.nn.init.constant_(head.weight, 0.25)
+    states = torch.ones(2, 4, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        logps, entropies, peaks = scoring._project(head, states, torch.tensor([0, 9]))
+    expected = torch.full((2,), 16 * math.log(2))
+    assert logps.dtype == entropies.dtype == torch.float32
+    torch.testing.assert_close(-logps, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(entropies, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(-peaks, expected, atol=1e-4, rtol=0)
