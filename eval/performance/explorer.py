@@ -133,12 +133,12 @@ def search(page: Chromium, words: str, n: int) -> int:
 def write(n: dict[str, float]) -> None:
     """The section in eval/results.md."""
     lines = [
-        f"{n['attempts']:,} attempts, headless Chromium without a graphics card. Other programs kept both cores busy (load "
-        f"{os.getloadavg()[1]:.0f}): all but the first line are times by the clock.",
+        f"{n['attempts']:,} attempts, headless Chromium without a graphics card. Other programs kept both cores busy "
+        f"(load {os.getloadavg()[1]:.0f}): all but the first line are times by the clock.",
         "",
         "| what | measured |",
         "| --- | --- |",
-        f"| tables read, server ready | {n['server_own_s']:.1f} s of processor time, {n['server_s']:.0f} s by the clock |",
+        f"| tables read, server ready | {n['server_own_s']:.1f} s of processor time, {n['server_s']:.0f} s in all |",
         f"| page ready | {n['ready_ms']} ms |",
         f"| scrolling, main thread a frame | {n['frame_work_ms']} ms |",
         f"| scrolling, time between frames | {n['frame_ms']} ms, 95th percentile {n['frame_p95_ms']} ms |",
