@@ -113,8 +113,6 @@ def _ls(options: argparse.Namespace) -> int:
 
 def _eval(options: argparse.Namespace) -> int:
     if options.model == "parity":
-        if options.data is None:
-            raise ConfigError("parity compares two folders' numbers: name one with --data FOLDER", "eval parity")
         return code(engine("mmevolve.parity", "main")(options.data, options.json))
     if options.benchmark is None:
         raise ConfigError("name a benchmark with --benchmark; `mmevolve ls benchmarks` lists them", "eval")

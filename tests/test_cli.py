@@ -71,7 +71,6 @@ def test_several_recipes_and_overrides_are_checked_together(folder, capsys):
         ),
         (["check"], "name at least one recipe"),
         (["eval", "model"], "name a benchmark with --benchmark"),
-        (["eval", "parity"], "--data FOLDER"),
     ],
 )
 def test_a_mistake_of_the_users_gives_a_sentence_and_2(words, says, folder, capsys):
@@ -105,6 +104,7 @@ def test_a_command_that_is_none_ends_with_2(words, says, capsys):
         (["status", "runs/x"], ("mmevolve.browse.status", ("runs/x",), {})),
         (["show", "runs/x", "--sample", "s1", "-n", "2"], ("mmevolve.browse.show", ("runs/x", "s1", 2), {})),
         (["report", "runs/x"], ("mmevolve.report.page.write", ("runs/x",), {})),
+        (["eval", "parity"], ("mmevolve.parity.main", (None, False), {})),
         (["eval", "parity", "--data", "d", "--json"], ("mmevolve.parity.main", ("d", True), {})),
         (["eval", "m", "--benchmark", "b,c", "--limit", "3"], ("mmevolve.evaluation.main", ("m", "b,c"), EVAL)),
     ],

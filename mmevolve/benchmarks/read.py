@@ -51,8 +51,8 @@ def _free(rule: Callable[[str, Sample], Read | None]) -> Extractor:
 
 
 def _scienceqa(text: str, sample: Sample) -> str | None:
-    index = scienceqa.parse_index(text)
-    return None if index is None or index >= len(sample.choices) else chr(ord("A") + index)
+    index = scienceqa.parse_index(text, len(sample.choices), plain=True)
+    return None if index is None else chr(ord("A") + index)
 
 
 def _mathvista(text: str, sample: Sample) -> str | None:
