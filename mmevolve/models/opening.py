@@ -14,6 +14,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from mmevolve import console
+
 ADAPTER = "adapter_config.json"
 _PEFT = "base_model.model."  # peft's prefix for the names of the model it wraps
 # What transformers raises for a checkpoint that it cannot read; anything else is a fault of the code.
@@ -26,6 +28,9 @@ def open_processor(folder: str, name: str) -> Any:
     Raises:
         ValueError: when one of the three is not there.
     """
+    if not Path(folder).expanduser().is_dir():
+        # Without a network this waits through several retries, for minutes and in silence.
+        console.current().say(f"model '{name}': asking the hub (HF_HUB_OFFLINE=1 takes only what is on this disk)")
     try:
         processor = AutoProcessor.from_pretrained(folder)
     except _UNREADABLE as error:
