@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,9 @@ puzzlevqa shapes vlrmbench_steps
 """
 
 
+read = cache(load_spec)
+
+
 def problems(tmp_path, text):
     path = put_spec(tmp_path, text)
     with pytest.raises(ConfigError) as error:
@@ -32,7 +37,7 @@ def test_the_benchmarks_that_ship_are_these():
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_every_spec_that_ships_is_right_and_says_what_it_needs_in_one_line(path):
-    spec = load_spec(path)
+    spec = read(path)
     assert spec.name == path.stem
     assert path.read_text().startswith("# ")
     runs, line = runs_here(spec, "/no/such/folder")
@@ -96,3 +101,18 @@ def test_specs_go_into_the_package_that_is_installed():
     assert "benchmarks/specs/*.yaml" in told["mmevolve"]
     kept = {file.name for file in (package / "specs").glob("*.yaml")}
     assert kept == {file.name for file in (package.parents[1] / "eval" / "benchmarks").glob("*.yaml")} and kept
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_a_prompt_that_instructs_has_two_paraphrases_of_its_own(path):
+    """So that the control `prompts` asks each benchmark in words that were written for it."""
+    spec = read(path)
+    if spec.prompt == "{question}":
+        assert spec.paraphrases == ()
+        return
+    assert len({spec.prompt, *spec.paraphrases}) == 3
+    texts = (spec.prompt, *spec.paraphrases)
+    asked = [line for text in texts for line in re.findall(r'"[^"]*: X"|"[^"]* is X\."', text)]
+    assert len(set(asked)) <= 1 and len(asked) in (0, 3)  # the form that the rules of extraction read stays
+    fitting = {letter for text in spec.paraphrases for letter in ("letter", "yes or no") if letter in text}
+    assert all(word in spec.prompt for word in fitting)
