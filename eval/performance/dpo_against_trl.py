@@ -11,9 +11,10 @@ thread, in float32, and each runs in a process of its own. TRL needs `trl` on th
 
 Time is processor time of the whole training call: pictures are opened and processed, the reference is scored, weights
 are stepped, and on our side the checkpoint is written. Memory is the most resident memory of the process over what it
-held before the call. Both with gradient checkpointing on both sides (TRL's default) and with it on neither. The last
-lines are JSON, one a measure: `ratio` is the median of the ratios, ours to peer, of paired repetitions; for the curve
-`ours` and `peer` are the last losses, and `min` and `max` the least and largest difference of a step.
+held before its first training call. Both with gradient checkpointing on both sides (TRL's default) and on neither. The
+losses are compared for these steps, and over 20 steps with pictures of one tile. The last lines are JSON, one a
+measure: `ratio` is the median of the ratios, ours to peer, of paired repetitions; for losses `ours` and `peer` are the
+last ones, and `min` and `max` the least and largest difference of a step.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ LEARN = r".*text_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_pr
 RATE = 1e-3
 
 
-def make(folder: Path) -> None:
-    """The model and its processor."""
+def make(folder: Path, side: int = 1024) -> None:
+    """The model and its processor, which scales pictures to so many pixels and cuts them into tiles of 256."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     core = Tokenizer(models.BPE({c: i for i, c in enumerate(alphabet)}, []))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -79,7 +80,7 @@ def make(folder: Path) -> None:
     )
     ids = words.convert_tokens_to_ids
     processor = Idefics3Processor(
-        Idefics3ImageProcessor(size={"longest_edge": 1024}, max_image_size={"longest_edge": 256}),
+        Idefics3ImageProcessor(size={"longest_edge": side}, max_image_size={"longest_edge": 256}),
         words,
         image_seq_len=64,
         chat_template=TURNS,
@@ -131,17 +132,19 @@ def first_adapter(named: Any) -> None:
 
 
 class Measured:
-    """Processor seconds, and most resident memory over what was held at the beginning."""
+    """Processor seconds, and most resident memory over a base."""
+
+    def __init__(self, base: int):
+        self.base = base
 
     def __enter__(self) -> Measured:
         Path("/proc/self/clear_refs").write_text("5")  # begin the high-water mark anew
-        self._held = resident("VmRSS")
         self._begin = time.process_time()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.seconds = time.process_time() - self._begin
-        self.bytes = resident("VmHWM") - self._held
+        self.bytes = resident("VmHWM") - self.base
 
 
 def resident(what: str) -> int:
@@ -149,7 +152,7 @@ def resident(what: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def ours(folder: str, count: int, epochs: int, *, checkpoint: bool) -> dict[str, Any]:
+def ours(folder: str, count: int, base: int, *, checkpoint: bool) -> dict[str, Any]:
     import lightning
 
     from mmevolve.losses.dpo import DPO
@@ -180,17 +183,16 @@ def ours(folder: str, count: int, epochs: int, *, checkpoint: bool) -> dict[str,
         optimizer=partial(torch.optim.AdamW, lr=RATE, weight_decay=0.0),
         trainer=partial(lightning.Trainer, accelerator="cpu", devices=1, callbacks=[Watch()]),
         batch_size=BATCH,
-        epochs=epochs,
         reference="base",
         passes=Passes(checkpoint=checkpoint),
         shuffle=False,
     )
-    with tempfile.TemporaryDirectory() as run, Measured() as spent:
+    with tempfile.TemporaryDirectory() as run, Measured(base or resident("VmRSS")) as spent:
         train(policy, rows, RunStore(run).stage("dpo"), round=0)
-    return {"seconds": spent.seconds, "bytes": spent.bytes, "losses": losses}
+    return {"seconds": spent.seconds, "bytes": spent.bytes, "base": spent.base, "losses": losses}
 
 
-def peer(folder: str, count: int, epochs: int, *, checkpoint: bool) -> dict[str, Any]:
+def peer(folder: str, count: int, base: int, *, checkpoint: bool) -> dict[str, Any]:
     from datasets import Dataset, Features, Sequence, Value
     from datasets import Image as Picture
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -220,7 +222,7 @@ def peer(folder: str, count: int, epochs: int, *, checkpoint: bool) -> dict[str,
         settings = DPOConfig(
             run, use_cpu=True, bf16=False, gradient_checkpointing=checkpoint, max_length=None, learning_rate=RATE,
             lr_scheduler_type="constant", weight_decay=0.0, max_grad_norm=1.0, optim="adamw_torch",
-            per_device_train_batch_size=BATCH, num_train_epochs=epochs, train_sampling_strategy="sequential",
+            per_device_train_batch_size=BATCH, num_train_epochs=1, train_sampling_strategy="sequential",
             save_strategy="no", report_to=[], disable_tqdm=True, logging_steps=1000,
         )  # fmt: skip
         trainer = Watched(
@@ -228,19 +230,47 @@ def peer(folder: str, count: int, epochs: int, *, checkpoint: bool) -> dict[str,
             peft_config=lora(),
         )  # fmt: skip
         first_adapter(trainer.model.named_parameters())
-        with Measured() as spent:
+        with Measured(base or resident("VmRSS")) as spent:
             trainer.train()
-    return {"seconds": spent.seconds, "bytes": spent.bytes, "losses": losses, "tower_passes": len(looked)}
+    passes = {"losses": losses, "tower_passes": len(looked)}
+    return {"seconds": spent.seconds, "bytes": spent.bytes, "base": spent.base, **passes}
 
 
-def apart(side: str, folder: str, count: int, epochs: int, *, checkpoint: bool) -> dict[str, Any]:
-    """One side in a process of its own."""
-    given = ["--side", side, "--folder", folder, "--count", str(count), "--epochs", str(epochs)]
-    command = [sys.executable, __file__, *given, *(["--checkpoint"] if checkpoint else [])]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+class Side:
+    """One side in a process of its own, which repeats a measurement when it is told to."""
+
+    def __init__(self, side: str, folder: Path, count: int, *, checkpoint: bool):
+        given = ["--side", side, "--folder", str(folder), "--count", str(count)]
+        command = [sys.executable, __file__, *given, *(["--checkpoint"] if checkpoint else [])]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, env=environment
+        )
+
+    def again(self) -> dict[str, Any]:
+        """What one training call took."""
+        self._process.stdin.write("again\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        self._errors.seek(0)
+        raise SystemExit(f"{' '.join(self._process.args)} failed:\n{self._errors.read()[-4000:]}")
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+def answer(side: str, folder: str, count: int, *, checkpoint: bool) -> None:
+    """In the process of one side: a measurement for every line that comes in; memory over that before the first."""
+    base = 0
+    for _ in sys.stdin:
+        found = {"ours": ours, "peer": peer}[side](folder, count, base, checkpoint=checkpoint)
+        base = found["base"]
+        print(json.dumps(found), flush=True)
 
 
 def main() -> None:
@@ -250,19 +280,16 @@ def main() -> None:
     parser.add_argument("--only", choices=("on", "off", "curve"))
     parser.add_argument("--folder")
     parser.add_argument("--count", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--checkpoint", action="store_true")
     said = parser.parse_args()
     warnings.filterwarnings("ignore")
     if said.side:
         torch.set_num_threads(1)
-        run = {"ours": ours, "peer": peer}[said.side]
-        print(json.dumps(run(said.folder, said.count, said.epochs, checkpoint=said.checkpoint)))
+        answer(said.side, said.folder, said.count, checkpoint=said.checkpoint)
         return
+    parts = (said.only,) if said.only else ("off", "on", "curve")
     with tempfile.TemporaryDirectory() as folder:
-        make(Path(folder))
-        parts = (said.only,) if said.only else ("on", "off", "curve")
-        lines = [line for part in parts for line in measured(part, folder, said.count, said.epochs, said.repetitions)]
+        lines = [line for part in parts for line in measured(part, Path(folder), said.count, said.repetitions)]
     for line in lines:
         print(json.dumps(line))
     if said.only:
@@ -282,37 +309,50 @@ def main() -> None:
     )
 
 
-def measured(part: str, folder: str, count: int, epochs: int, repetitions: int) -> list[dict[str, Any]]:
-    """Speed and memory with gradient checkpointing on or off, or the curve."""
+def measured(part: str, folder: Path, count: int, repetitions: int) -> list[dict[str, Any]]:
+    """Speed, memory and losses with gradient checkpointing on or off, or the long curve."""
     if part == "curve":
-        return [curve(folder)]
-    runs: dict[str, list[dict[str, Any]]] = {"ours": [], "peer": []}
-    for _ in range(repetitions):
-        for side, done in runs.items():
-            done.append(apart(side, folder, count, epochs, checkpoint=part == "on"))
-            print(part, side, {k: v for k, v in done[-1].items() if k != "losses"}, flush=True)
-    speeds = {side: [count * epochs / run["seconds"] for run in done] for side, done in runs.items()}
+        make(folder / part, side=256)  # a tile a picture
+        runs = repeated(folder / part, STEPS * BATCH, 1, checkpoint=False)
+        return [curve(f"loss after {STEPS} steps, a tile a picture", runs)]
+    make(folder / part)
+    runs = repeated(folder / part, count, repetitions, checkpoint=part == "on")
+    speeds = {side: [count / run["seconds"] for run in done] for side, done in runs.items()}
     mebibytes = {side: [run["bytes"] / 2**20 for run in done] for side, done in runs.items()}
     return [
         compared(f"pairs a second, gradient checkpointing {part}", speeds),
         compared(f"peak memory over base in MiB, gradient checkpointing {part}", mebibytes),
+        curve(f"loss after {count // BATCH} steps, 17 tiles a picture, gradient checkpointing {part}", runs),
     ]
 
 
-def curve(folder: str) -> dict[str, Any]:
+def repeated(folder: Path, count: int, repetitions: int, *, checkpoint: bool) -> dict[str, list[dict[str, Any]]]:
+    """Both sides in turn, so often."""
+    sides = {name: Side(name, folder, count, checkpoint=checkpoint) for name in ("ours", "peer")}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
+    try:
+        for _ in range(repetitions):
+            for name, side in sides.items():
+                runs[name].append(side.again())
+                print(name, json.dumps(runs[name][-1]), flush=True)
+    finally:
+        for side in sides.values():
+            side.close()
+    return runs
+
+
+def curve(measure: str, runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """The losses of both sides, step by step."""
-    ours, theirs = (apart(side, folder, STEPS * BATCH, 1, checkpoint=False)["losses"] for side in ("ours", "peer"))
-    assert len(ours) == len(theirs) == STEPS, (len(ours), len(theirs))
-    print("ours", ours, "peer", theirs, flush=True)
+    ours, theirs = (runs[side][0]["losses"] for side in ("ours", "peer"))
     differences = [abs(a - b) for a, b in zip(ours, theirs, strict=True)]
     return {
-        "measure": f"loss after {STEPS} steps; min and max are of the difference at each step",
+        "measure": f"{measure}; least and largest difference of a step",
         "ours": round(ours[-1], 6),
         "peer": round(theirs[-1], 6),
         "ratio": round(ours[-1] / theirs[-1], 6),
         "min": min(differences),
         "max": max(differences),
-        "n": STEPS,
+        "n": len(differences),
     }
 
 
