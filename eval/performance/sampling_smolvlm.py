@@ -1,10 +1,10 @@
 """16 rationales of a question about a picture, beside `generate(num_return_sequences=16)` and TRL's GRPO path.
 
-The geometry is SmolVLM's (`smolvlm.py`): 17 tiles, some 1,200 prompt tokens. It is the smallest published VLM that people
-fine-tune at home, it runs on a CPU, and it is where the picture weighs most: nine tenths of reading a prompt is the
-tower. 48 new tokens a reply, as the rationales of small visual sets have, and 16 and 128 beside them. Every side starts
-from the picture's bytes and draws the same tokens (`peers.py`); nobody may stop early, so that dropping finished rows
-gives us nothing here.
+The geometry is SmolVLM's (`smolvlm.py`): 17 tiles, some 1,200 prompt tokens. It is the smallest published VLM that
+people fine-tune at home, it runs on a CPU, and it is where the picture weighs most: nine tenths of reading a prompt is
+the tower. 48 new tokens a reply, as the rationales of small visual sets have, and 16 and 128 beside them. Every side
+starts from the picture's bytes and draws the same tokens (`peers.py`); nobody may stop early, so that dropping finished
+rows gives us nothing here.
 
 Ours twice: `first` has never seen the picture; `again` is a later round, or another question about the picture, where
 the features of the frozen eye are kept (all that a loop of several rounds does after its first). Peers keep nothing.
@@ -65,7 +65,8 @@ def main() -> None:
         spent = [times.get((side, tokens)) for side in SIDES]
         cells = ["-" if s is None else f"{statistics.median(s):.2f}" for s in spent]
         table.append(f"| {tokens} | {' | '.join([*cells, *told])} |")
-    ceiling = statistics.median(times["generate", TOKENS]) / (parts["processor"] + parts["tower"])
+    seen = parts["processor"] + parts["tower"]
+    ceiling = statistics.median(times["generate", TOKENS]) / seen
     head = ["new tokens", "ours, first", "ours, again", "generate", "TRL 1.16"]
     head += [f"{peer} / ours, {when}" for peer in ("generate", "TRL") for when in ("first", "again")]
     text = [
@@ -76,10 +77,10 @@ def main() -> None:
         *table,
         "",
         "A first look and `generate` (transformers 5.23 encodes a picture before it repeats the prompt) both spend",
-        f"{parts['processor']:.2f} s in the image processor and {parts['tower']:.2f} s in the tower, once; TRL does so 16",
-        f"times. Reading the prompt after that takes {parts['prompt']:.2f} s: once for us, 16 times for both peers. Were",
-        f"all but processor and tower free, a first look would be {ceiling:.1f} times as fast as `generate` at {TOKENS}",
-        "tokens: that is its ceiling.",
+        f"{seen:.2f} s in image processor ({parts['processor']:.2f}) and tower ({parts['tower']:.2f}), once; TRL 16",
+        f"times. Reading the prompt after that takes {parts['prompt']:.2f} s: once for us, 16 times for both peers.",
+        f"Were all but processor and tower free, a first look would be {ceiling:.1f} times as fast as `generate` at",
+        f"{TOKENS} tokens: that is its ceiling.",
         f"Greedy tokens equal to `generate`'s: {check['greedy_tokens_equal']}; log-probabilities of sampled tokens",
         f"differ from a plain pass by {check['logprobs_differ_by']:.1e} at most.",
     ]
