@@ -20,7 +20,7 @@ from mmevolve.report.words import several
 from mmevolve.store import RunStore
 
 WIDE = 100
-STAGES = ("samples", "knobs", "trajectories", "critiques", "examples", "metrics")
+STAGES = ("samples", "knobs", "trajectories", "critiques", "examples", "metrics", "monitors")
 ROWS = {"samples": "question", "trajectories": "attempt", "critiques": "critique", "examples": "training row"}
 
 

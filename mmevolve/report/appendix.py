@@ -16,6 +16,7 @@ KINDS = {
     "samples": "choosing",
     "examples": "choosing",
     "knobs": "choosing",
+    "monitors": "choosing",
 }
 WORDS = {
     "attempt": "one answer that the model wrote, with its steps",
