@@ -113,7 +113,8 @@ def test_an_attempt_gives_its_rows_or_says_that_it_has_none(lineage):
 def test_a_checkpoint_was_trained_on_its_rows_and_those_of_what_it_goes_on_from(lineage):
     last = lineage.trace("evolve/round=001")
     assert [part["round"] for part in last["rows"]] == ["evolve/round=001", "evolve/round=000", "warmup/round=000"]
-    assert (last["n"], last["samples"], last["goes_on_from"]) == (12, 12, "evolve/round=000")
+    assert (last["n"], last["goes_on_from"]) == (12, "evolve/round=000")
+    assert [part["questions"] for part in last["rows"]] == [4, 4, 4]
     assert last["attempts_by"] == ["evolve/round=000"] and last["judged_with"] == ["reward/round=000"]
     reward = lineage.trace("reward/0/checkpoint")
     assert reward["goes_on_from"] == "warmup/round=000" and reward["n"] == 24 + 4
@@ -268,7 +269,7 @@ def test_the_command_line_says_it_in_words_and_as_json(made, capsys):
     assert main(["trace", made, "evolve/1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["n"] == 12
     assert main(["trace", made, "evolve/1"]) == 0
-    assert "trained on   warmup/round=000/0 to 3: 4 Demonstration rows" in capsys.readouterr().out
+    assert "trained on   warmup/round=000/0 to 3: 4 Demonstration rows of 4 questions" in capsys.readouterr().out
     assert main(["forget", made, "shapes-train-0-000030"]) == 0
     assert "redo        evolve/round=001: select and train again (1 of its 4 rows)" in capsys.readouterr().out
     assert main(["forget", made, "nothing"]) == 2 and "nearest" in capsys.readouterr().err

@@ -25,6 +25,7 @@ class Round:
         id: its number in the index.
         name: loop and round.
         rows: training rows that it selected.
+        questions: how many questions they are of.
         kind: their noun.
         attempts: how many attempts it sampled.
         trained: whether it left a checkpoint.
@@ -36,6 +37,7 @@ class Round:
     id: int
     name: Name
     rows: int
+    questions: int
     kind: str
     attempts: int
     trained: bool
@@ -66,8 +68,10 @@ def rounds_of(run: str, db: sqlite3.Connection) -> list[Round]:
     latest: dict[str, Name] = {}  # learner -> its last checkpoint
     homes: dict[str, Name | None] = {}  # loop -> where its learner stood when it began
     found: list[Round] = []
-    lines = db.execute("SELECT id, loop, round, first, last, rows, kind, authors FROM rounds ORDER BY id").fetchall()
-    for number, loop, at, first, last, rows, kind, authors in lines:
+    lines = db.execute(
+        "SELECT id, loop, round, first, last, rows, questions, kind, authors FROM rounds ORDER BY id"
+    ).fetchall()
+    for number, loop, at, first, last, rows, questions, kind, authors in lines:
         settings = loops.get(loop, {})
         policy, student = str(settings.get("policy", "$policy")), settings.get("student")
         learner = str(student) if student else policy
@@ -82,7 +86,9 @@ def rounds_of(run: str, db: sqlite3.Connection) -> list[Round]:
         asked = {latest[ref] for ref in _models(loops, loop, JUDGES) if ref in latest}
         start = homes[loop] if fresh or before is None else before
         attempts, writers, judges = last - first, tuple(sorted(wrote)), tuple(sorted(asked))
-        found.append(Round(number, (loop, at), rows, kind, attempts, folder.is_dir(), start, writers, judges))
+        found.append(
+            Round(number, (loop, at), rows, questions, kind, attempts, folder.is_dir(), start, writers, judges)
+        )
         if folder.is_dir():
             latest[learner] = (loop, at)
     return found

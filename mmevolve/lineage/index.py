@@ -28,7 +28,7 @@ SAID_TEXTS = ("step_scores", "text", "error")
 IMAGE = re.compile(r'"image": ("(?:[^"\\]|\\.)*")')
 SCHEMA = """
 CREATE TABLE rounds(id INTEGER PRIMARY KEY, loop TEXT, round INTEGER, files TEXT, first INTEGER, last INTEGER,
-    rows INTEGER, kind TEXT, authors TEXT, selector TEXT, critics TEXT);
+    rows INTEGER, questions INTEGER, kind TEXT, authors TEXT, selector TEXT, critics TEXT);
 CREATE TABLE words(id INTEGER PRIMARY KEY, word TEXT UNIQUE);
 CREATE TABLE samples(id INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE asked(round INTEGER, sample INTEGER, question TEXT, reference TEXT, PRIMARY KEY(round, sample))
@@ -152,15 +152,16 @@ class _Round:
         pictures = self._samples()
         names, samples, authors = self._attempts(first, pictures)
         self._said(names)
-        count = self._rows(names, samples, pictures)
+        count, questions = self._rows(names, samples, pictures)
         self._texts("examples", ROW_TEXTS)
         self._texts("critiques", SAID_TEXTS)
         self._measured()
         made = {table: made_of(self.folder / f"{table}.parquet") for table in ("examples", "critiques")}
         self.db.execute(
-            "INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (self.id, self.loop, self.at, files, first, first + len(names), count, self._kind(), json.dumps(authors),
-             json.dumps(made["examples"].get("selector")), json.dumps(made["critiques"].get("critics"))),
+            "INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (self.id, self.loop, self.at, files, first, first + len(names), count, questions, self._kind(),
+             json.dumps(authors), json.dumps(made["examples"].get("selector")),
+             json.dumps(made["critiques"].get("critics"))),
         )  # fmt: skip
 
     def _kind(self) -> str:
@@ -228,21 +229,30 @@ class _Round:
         found.sort(key=lambda line: (line[0], line[1]))
         self.db.executemany("INSERT INTO said VALUES (?, ?, ?, ?)", found)
 
-    def _rows(self, names: dict[str, int], samples: list[str], pictures: dict[str, tuple[int, frozenset[str]]]) -> int:
-        """Training rows with the attempts that they come from; pictures that only the row shows are noted."""
+    def _rows(
+        self, names: dict[str, int], samples: list[str], pictures: dict[str, tuple[int, frozenset[str]]]
+    ) -> tuple[int, int]:
+        """Training rows with the attempts that they come from: how many, and of how many questions.
+
+        Pictures that only the row shows are noted.
+        """
         path = self.folder / "examples.parquet"
         if not path.exists():
-            return 0
+            return 0, 0
         prompts = ("prompt", "rejected_prompt") if kind_of(path) == "Preference" else ("prompt",)
         first = min(names.values(), default=0)
         seen: list[tuple[str, int, int]] = []
         count = 0
+        asked: set[str] = set()
 
         def lines() -> Iterator[tuple[Any, ...]]:
             nonlocal count
             for number, (source, *chats) in enumerate(self._table("examples", "source", *prompts)):
                 attempt = names.get(source)
-                kept = pictures.get(samples[attempt - first]) if attempt else None
+                kept = None
+                if attempt:
+                    asked.add(samples[attempt - first])
+                    kept = pictures.get(samples[attempt - first])
                 for ref in {portable(json.loads(r)) for chat in chats if chat for r in IMAGE.findall(chat)}:
                     if kept is None or ref not in kept[1]:
                         seen.append((ref, self.id, number))
@@ -251,7 +261,7 @@ class _Round:
 
         self.db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", lines())
         self.db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", sorted(seen))
-        return count
+        return count, len(asked)
 
     def _texts(self, table: str, names: tuple[str, ...]) -> None:
         """What is only shown, packed in blocks: a row of a large table cannot be read by itself."""

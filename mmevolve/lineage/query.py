@@ -105,6 +105,7 @@ class Lineage:
                 {
                     "round": r.called,
                     "kind": r.kind,
+                    "questions": r.questions,
                     "n": r.rows,
                     "first": f"{r.called}/0",
                     "last": f"{r.called}/{r.rows - 1}",
@@ -113,7 +114,6 @@ class Lineage:
                 if r.rows
             ],
             "n": sum(r.rows for r in chain),
-            "samples": self._count_samples([r.id for r in chain]),
             "goes_on_from": called(at.goes_on_from) if at.goes_on_from else None,
             "attempts_by": [called(n) for n in at.authors],
             "judged_with": [called(n) for n in at.judges],
@@ -252,11 +252,6 @@ class Lineage:
     def _seen(self, at: int, number: int) -> list[str]:
         lines = self.db.execute("SELECT picture FROM seen WHERE round = ? AND number = ?", (at, number))
         return [picture for (picture,) in lines]
-
-    def _count_samples(self, ids: list[int]) -> int:
-        marks = ",".join("?" * len(ids))
-        lines = f"SELECT DISTINCT a.sample FROM rows r JOIN attempts a ON a.id = r.attempt WHERE r.round IN ({marks})"
-        return int(self.db.execute(f"SELECT count(*) FROM ({lines})", tuple(ids)).fetchone()[0])
 
     def _evaluations(self, pictures: set[str], samples: set[str]) -> list[dict[str, str]]:
         """Questions of evaluations that are one of the samples or show one of the pictures."""

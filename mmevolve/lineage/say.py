@@ -83,10 +83,11 @@ def checkpoint_lines(found: dict[str, Any]) -> Iterator[str]:
     name = found["checkpoint"]
     if not found["trained"]:
         yield f"{name} has no checkpoint yet"
-    rows = several(found["n"], "row")
-    yield f"checkpoint   {name}: {rows} of {several(found['samples'], 'question')}"
+    yield f"checkpoint   {name}: {several(found['n'], 'row')}"
     for part in found["rows"]:
-        yield f"trained on   {part['first']} to {part['last'].rpartition('/')[2]}: {part['n']:,} {part['kind']} rows"
+        where = f"{part['first']} to {part['last'].rpartition('/')[2]}"
+        rows = f"{part['n']:,} {part['kind']} rows of {several(part['questions'], 'question')}"
+        yield f"trained on   {where}: {rows}"
     yield f"goes on from {found['goes_on_from'] or 'the base model'}"
     yield f"attempts by  {', '.join(found['attempts_by']) or 'the base model'}"
     if found["judged_with"]:
