@@ -253,7 +253,7 @@ class Side:
         self._process.stdin.write("again\n")
         self._process.stdin.flush()
         for line in self._process.stdout:
-            if line.startswith("{"):
+            if line.startswith('{"seconds"'):  # trainers print, too
                 return json.loads(line)
         self._errors.seek(0)
         raise SystemExit(f"{' '.join(self._process.args)} failed:\n{self._errors.read()[-4000:]}")
