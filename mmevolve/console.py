@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -63,6 +64,7 @@ class Console:
     def round(self, loop: str, at: int | str, numbers: Mapping[str, float]) -> None:
         """One line a measured point: the numbers a person follows, those that are there."""
         shown = [f"{short} {numbers[name]:.3f}" for name, short in SHOWN.items() if name in numbers]
+        shown += [f"{name} {words}" for name, words in _benchmarks(numbers)]
         if "rows" in numbers:
             shown.append(f"{numbers['rows']:,.0f} rows trained")
         if shown:
@@ -72,6 +74,16 @@ class Console:
     def _line(self, text: str) -> None:
         if self.live:
             print(f"\r\033[K{text}", end="", file=self.stream, flush=True)
+
+
+def _benchmarks(numbers: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    """Each benchmark that was measured, and its accuracy with the interval's ends, which held-out sets do not tell."""
+    for key, value in numbers.items():
+        name, accuracy, rest = key.partition("/accuracy")
+        if accuracy and not rest and f"{key}/low" in numbers:
+            low, high = (numbers.get(f"{key}/{end}", math.nan) for end in ("low", "high"))
+            ends = f" ({low:.3f} to {high:.3f})" if math.isfinite(low) and math.isfinite(high) else ""
+            yield name, f"{value:.3f}{ends}"
 
 
 def clock(seconds: float) -> str:

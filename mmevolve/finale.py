@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmevolve.report.numbers import HELD_OUT
 from mmevolve.report.words import duration, in_points, memory, percent
 
 HEADS = ("measured", "accuracy", "pass@1", "pass@8", "right answer,\nwrong step", "rows\ntrained on")
@@ -19,15 +20,17 @@ def closing_lines(summary: Mapping[str, Any], *, run: str) -> list[str]:
         summary: as `summarise` gives it.
         run: the run folder, as the user would type it.
     """
-    return ["", *table(summary["rounds"]), "", *outcome(summary), "", *where_next(run)]
+    points = table(summary["rounds"], evaluation=summary.get("evaluation", HELD_OUT))
+    return ["", *points, "", *outcome(summary), "", *where_next(run)]
 
 
-def table(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One aligned line a measured point; points without any number to show are left out."""
+def table(rounds: Sequence[Mapping[str, Any]], *, evaluation: str = HELD_OUT) -> list[str]:
+    """One aligned line a measured point; points without any number to show are left out; a benchmark is named."""
     rows = [_cells(point) for point in rounds if any(_cells(point)[1:])]
     if not rows:
         return ["  nothing was measured: the recipe has no evaluations, or the run stopped before the first"]
-    heads = [tuple(h.split("\n")) if "\n" in h else ("", h) for h in HEADS]
+    named = {} if evaluation == HELD_OUT else {"accuracy": f"{evaluation},\naccuracy"}
+    heads = [tuple(h.split("\n")) if "\n" in h else ("", h) for h in (named.get(h, h) for h in HEADS)]
     columns = list(zip(*rows, strict=True))
     used = [i for i, column in enumerate(columns) if i == 0 or any(column)]
     widths = {i: max(*(len(h) for h in heads[i]), *(len(c or "-") for c in columns[i])) for i in used}
@@ -41,18 +44,39 @@ def outcome(summary: Mapping[str, Any]) -> list[str]:
     """Before, after, the gain in words, and what it cost."""
     cost = f"{duration(summary['seconds'])} in all, at most {memory(summary['peak_rss_bytes'])} of memory"
     before, after, gain = (summary[k] for k in ("accuracy_before", "accuracy_after", "gain"))
+    name = summary.get("evaluation", HELD_OUT)
+    what = "held-out accuracy" if name == HELD_OUT else f"accuracy on {name}"
     if before is None:
         return ["  no held-out accuracy was measured, so this run shows no gain and no loss", f"  {cost}"]
     if gain is None:
-        return [f"  held-out accuracy {percent(before)}, measured once only: no gain to speak of yet", f"  {cost}"]
+        return [
+            f"  {what} {percent(before)}, measured once only: no gain to speak of yet",
+            *further(summary),
+            f"  {cost}",
+        ]
     low, high = summary["gain_low"], summary["gain_high"]
     lines = [
-        f"  held-out accuracy {percent(before)} -> {percent(after)}: {in_points(gain)} points",
+        f"  {what} {percent(before)} -> {percent(after)}: {in_points(gain)} points",
         f"  95 % interval {in_points(low)} to {in_points(high)}, paired over {summary['n_questions']:,} questions",
     ]
     if low <= 0 <= high:
         lines.append("  the interval includes 0: this run alone does not show that training changed the accuracy")
-    return [*lines, f"  {cost}"]
+    return [*lines, *further(summary), f"  {cost}"]
+
+
+def further(summary: Mapping[str, Any]) -> list[str]:
+    """One line a benchmark beside the questions that the run's accuracy is told of."""
+    lines = []
+    for name, said in summary.get("benchmarks", {}).items():
+        before, after, gain = (said[k] for k in ("accuracy_before", "accuracy_after", "gain"))
+        if before is None:
+            continue
+        line = f"  {name} {percent(before)}" + (", measured once only" if gain is None else "")
+        if gain is not None:
+            line += f" -> {percent(after)}: {in_points(gain)} points, 95 % interval {in_points(said['gain_low'])} to "
+            line += f"{in_points(said['gain_high'])}, {said['n_questions']:,} questions"
+        lines.append(line)
+    return lines
 
 
 def where_next(run: str) -> list[str]:

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmevolve.report.folder import open_run
-from mmevolve.report.numbers import SHORT, gain_of, points
+from mmevolve.report.folder import RunFolder, open_run
+from mmevolve.report.numbers import ACCURACY, SHORT, Point, benchmarks, gain_of, main_evaluation, points
 
 
 def summarise(path: str, loops: Sequence[str], *, seconds: float, peak_rss_bytes: int) -> dict[str, Any]:
     """What `summary.json` holds; a number that was not measured is None.
+
+    Accuracy and gain are those of `evaluation`: the held-out questions, or in a run without them the first benchmark.
+    Every further benchmark has its own under `benchmarks`.
 
     Args:
         path: the run folder.
@@ -23,15 +26,13 @@ def summarise(path: str, loops: Sequence[str], *, seconds: float, peak_rss_bytes
     """
     folder = open_run(path, loops)
     found = points(folder)
-    accuracies = [p.number("accuracy") for p in found if p.number("accuracy") is not None]
-    gain = gain_of(folder)
+    main = main_evaluation(folder)
     return {
-        "accuracy_before": accuracies[0] if accuracies else None,
-        "accuracy_after": accuracies[-1] if accuracies else None,
-        "gain": gain.mean if gain else None,
-        "gain_low": gain.low if gain else None,
-        "gain_high": gain.high if gain else None,
-        "n_questions": gain.n if gain else 0,
+        "evaluation": main,
+        **_gained(folder, found, main, "accuracy"),
+        "benchmarks": {
+            name: _gained(folder, found, name, f"{name}{ACCURACY}") for name in benchmarks(folder) if name != main
+        },
         "seconds": seconds,
         "peak_rss_bytes": peak_rss_bytes,
         "loops": list(loops),
@@ -45,6 +46,20 @@ def summarise(path: str, loops: Sequence[str], *, seconds: float, peak_rss_bytes
             }
             for p in found
         ],
+    }
+
+
+def _gained(folder: RunFolder, found: Sequence[Point], evaluation: str, number: str) -> dict[str, Any]:
+    """Accuracy at the first and the last point, and the gain between them, of one evaluation."""
+    accuracies = [p.number(number) for p in found if p.number(number) is not None]
+    gain = gain_of(folder, evaluation)
+    return {
+        "accuracy_before": accuracies[0] if accuracies else None,
+        "accuracy_after": accuracies[-1] if accuracies else None,
+        "gain": gain.mean if gain else None,
+        "gain_low": gain.low if gain else None,
+        "gain_high": gain.high if gain else None,
+        "n_questions": gain.n if gain else 0,
     }
 
 

@@ -6,6 +6,7 @@ from report.fake_run import fake_run
 from mmevolve.statistics import paired_interval
 from mmevolve.store import RunStore
 from mmevolve.summary import summarise, write_summary
+from mmevolve.types import Critique, Step, Trajectory
 
 LOOPS = ["warm_up", "step_reward", "evolve"]
 
@@ -69,3 +70,35 @@ def test_the_file_is_plain_json_and_leaves_nothing_beside_it(run, summary):
     assert json.loads(file.read_text()) == summary
     assert file.name == "summary.json" and not list(file.parent.glob("*.tmp"))
     assert "NaN" not in file.read_text()
+
+
+def test_a_run_that_is_measured_by_benchmarks_has_the_gain_of_each(tmp_path):
+    """Two questions of one are mended of three, one of the other is broken of two."""
+    right = {
+        "nlvr1": {"before": (0, 0, 1), 0: (1, 1, 1)},
+        "shapes": {"before": (1, 0), 0: (0, 0)},
+    }
+    store = RunStore(str(tmp_path), "evolve")
+    for at in ("before", 0):
+        row = {}
+        for name, points in right.items():
+            scores = points[at]
+            row |= {f"{name}/accuracy": sum(scores) / len(scores), f"{name}/accuracy/low": 0.0}
+            row |= {f"{name}/accuracy, kind x": 0.5, f"{name}/accuracy, kind x/low": 0.1}
+            attempts = [Trajectory(f"{i}/0/0", str(i), "m", (Step("a"),)) for i in range(len(scores))]
+            said = [Critique(t.id, "answer", float(score)) for t, score in zip(attempts, scores, strict=True)]
+            store.write(store.round_folder(at) / f"{name}_trajectories.parquet", attempts)
+            store.write(store.round_folder(at) / f"{name}_critiques.parquet", said)
+        store.write(store.round_folder(at) / "metrics.parquet", [row])
+    summary = summarise(str(tmp_path), ["evolve"], seconds=1.0, peak_rss_bytes=1)
+    assert summary["evaluation"] == "nlvr1" and list(summary["benchmarks"]) == ["shapes"]
+    assert (summary["accuracy_before"], summary["accuracy_after"]) == (pytest.approx(1 / 3), 1.0)
+    assert (summary["gain"], summary["n_questions"]) == (pytest.approx(2 / 3), 3)
+    other = summary["benchmarks"]["shapes"]
+    assert (other["accuracy_before"], other["accuracy_after"], other["gain"], other["n_questions"]) == (
+        0.5,
+        0.0,
+        -0.5,
+        2,
+    )
+    assert summary["rounds"][1]["accuracy"] == 1.0

@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from mmevolve.report.folder import At, RunFolder, open_run
 from mmevolve.report.honesty import ORACLE, step_critics
-from mmevolve.report.numbers import HELD_OUT, held_out, held_out_verdicts, verifier
+from mmevolve.report.numbers import benchmarks, held_out, held_out_verdicts, main_evaluation, verifier
 from mmevolve.types import Critique, Demonstration, Labelled, Preference, Sample, Trajectory
 
 MOST = 4  # attempts shown of one group
@@ -92,9 +92,10 @@ def worth_reading(folder: RunFolder, *, k: int = 10) -> list[Worth]:
 def attempts_at(folder: RunFolder, sample: str) -> list[Worth]:
     """Every attempt of the run at one sample, one group a place, in order of time."""
     found = []
+    names = dict.fromkeys((main_evaluation(folder), *benchmarks(folder), "samples", ""))
     for loop in folder.loops:
         for at in folder.points(loop):
-            for name in (HELD_OUT, "samples", ""):
+            for name in names:
                 tables = _read(folder, loop, at, name) if folder.has(loop, at, _table(name, "trajectories")) else None
                 if tables is not None and sample in tables.attempts:
                     what = f"{loop} {'round ' if isinstance(at, int) else ''}{at}" + (f", {name}" if name else "")
@@ -120,7 +121,7 @@ def _changed(folder: RunFolder, kind: str, rule: str, was: float, now: float) ->
     if len(places) < 2:
         return
     (before, after) = (held_out_verdicts(folder, *place) for place in (places[0], places[-1]))
-    first, last = (_read(folder, *place, HELD_OUT) for place in (places[0], places[-1]))
+    first, last = (_read(folder, *place, main_evaluation(folder)) for place in (places[0], places[-1]))
     samples = {**first.samples, **last.samples}
     by_family: dict[str, list[str]] = {}
     for name in before:
@@ -201,7 +202,7 @@ def _rounds(folder: RunFolder) -> Iterator[_Round]:
         if place not in labels:
             yield _read(folder, *place, "")
     for place in reversed(held_out(folder)):
-        yield _read(folder, *place, HELD_OUT)
+        yield _read(folder, *place, main_evaluation(folder))
     for place in reversed(labels):
         yield _read(folder, *place, "")
 
@@ -212,6 +213,7 @@ def _table(evaluation: str, name: str) -> str:
 
 def _read(folder: RunFolder, loop: str, at: At, evaluation: str) -> _Round:
     """Attempts and critiques of one round's training (evaluation '') or of one evaluation."""
+    measured = main_evaluation(folder)
     critiques = folder.table(loop, at, _table(evaluation, "critiques"))
     critic = verifier(critiques)
     said: dict[str, list[Critique]] = {}
@@ -227,7 +229,7 @@ def _read(folder: RunFolder, loop: str, at: At, evaluation: str) -> _Round:
         right = scores[0] > 0 if scores and scores[0] is not None else None
         when = "before training" if at == "before" else f"{loop} round {at}"
         where = f"{loop} {when}" if at == "before" and loop != folder.loops[0] else when
-        name = where if evaluation == HELD_OUT else f"{where}, attempt {len(mine) + 1}"
+        name = where if evaluation == measured else f"{where}, attempt {len(mine) + 1}"
         if t.sampling.get("prompt", "question") != "question":
             name += f", prompt '{t.sampling['prompt']}'"
         mine.append(Attempt(name, t, tuple(said.get(t.id, ())), right, t.id in kept))

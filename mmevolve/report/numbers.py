@@ -11,8 +11,9 @@ from mmevolve.statistics import Interval, paired_interval
 from mmevolve.types import Critique, Labelled, Trajectory
 
 HELD_OUT, SAMPLES = "held_out", "samples"
+ACCURACY, LOW = "/accuracy", "/accuracy/low"
 SHORT = {
-    f"{HELD_OUT}/accuracy": "accuracy",
+    f"{HELD_OUT}{ACCURACY}": "accuracy",
     f"{SAMPLES}/accuracy": "pass@1",
     f"{SAMPLES}/pass@8": "pass@8",
     f"{SAMPLES}/right_answer_wrong_step": "right_answer_wrong_step",
@@ -78,13 +79,34 @@ class Family:
 
 def points(folder: RunFolder) -> list[Point]:
     """Every measured point of the run, in order."""
+    short = SHORT | {f"{main_evaluation(folder)}{ACCURACY}": "accuracy"}
     found = []
     for loop in folder.loops:
         for at in folder.points(loop):
             if folder.has(loop, at, "metrics"):
                 row = next(iter(folder.table(loop, at, "metrics")), {})
-                found.append(Point(loop, at, {SHORT.get(k, k): finite(v) for k, v in row.items()}))
+                found.append(Point(loop, at, {short.get(k, k): finite(v) for k, v in row.items()}))
     return found
+
+
+def benchmarks(folder: RunFolder) -> list[str]:
+    """Evaluations that are benchmarks, in order: they tell the ends of their accuracy beside it."""
+    found: dict[str, None] = {}
+    for loop, at in _places(folder):
+        row = next(iter(folder.table(loop, at, "metrics")), {})
+        found |= dict.fromkeys(key.removesuffix(LOW) for key in row if key.endswith(LOW) and key.count("/") == 2)
+    return list(found)
+
+
+def main_evaluation(folder: RunFolder) -> str:
+    """The evaluation that a run's accuracy is told of: `held_out`, in a run without it the first benchmark."""
+    if any(folder.has(*place, f"{HELD_OUT}_trajectories") for place in _places(folder)):
+        return HELD_OUT
+    return next(iter(benchmarks(folder)), HELD_OUT)
+
+
+def _places(folder: RunFolder) -> list[tuple[str, At]]:
+    return [(loop, at) for loop in folder.loops for at in folder.points(loop)]
 
 
 def finite(value: object) -> float | None:
@@ -124,30 +146,31 @@ def verdicts(trajectories: Sequence[Trajectory], critiques: Sequence[Critique]) 
     return {name: sum(passed) / len(passed) for name, passed in right.items()}
 
 
-def held_out(folder: RunFolder) -> list[tuple[str, At]]:
-    """Loop and place of every finished greedy evaluation on the held-out questions, in order."""
+def held_out(folder: RunFolder, evaluation: str | None = None) -> list[tuple[str, At]]:
+    """Loop and place of every finished evaluation on the held-out questions, or on those of the one named, in order."""
+    name = main_evaluation(folder) if evaluation is None else evaluation
     return [
-        (loop, at)
-        for loop in folder.loops
-        for at in folder.points(loop)
-        if folder.has(loop, at, f"{HELD_OUT}_trajectories") and folder.has(loop, at, f"{HELD_OUT}_critiques")
+        place
+        for place in _places(folder)
+        if folder.has(*place, f"{name}_trajectories") and folder.has(*place, f"{name}_critiques")
     ]
 
 
-def held_out_verdicts(folder: RunFolder, loop: str, at: At) -> dict[str, float]:
+def held_out_verdicts(folder: RunFolder, loop: str, at: At, evaluation: str | None = None) -> dict[str, float]:
     """Right or wrong by held-out question at one measured point."""
-    return verdicts(folder.table(loop, at, f"{HELD_OUT}_trajectories"), folder.table(loop, at, f"{HELD_OUT}_critiques"))
+    name = main_evaluation(folder) if evaluation is None else evaluation
+    return verdicts(folder.table(loop, at, f"{name}_trajectories"), folder.table(loop, at, f"{name}_critiques"))
 
 
-def gain_of(folder: RunFolder) -> Interval | None:
+def gain_of(folder: RunFolder, evaluation: str | None = None) -> Interval | None:
     """Gain in held-out accuracy from the first measured point to the last, paired by question, with its 95 % interval.
 
     None when fewer than two points were measured or they share fewer than two questions.
     """
-    places = held_out(folder)
+    places = held_out(folder, evaluation)
     if len(places) < 2:
         return None
-    before, after = (held_out_verdicts(folder, *place) for place in (places[0], places[-1]))
+    before, after = (held_out_verdicts(folder, *place, evaluation) for place in (places[0], places[-1]))
     both = [name for name in before if name in after]
     if len(both) < 2:
         return None
@@ -185,7 +208,7 @@ def families(folder: RunFolder) -> list[Family]:
     places = held_out(folder)
     if len(places) < 2:
         return []
-    meta = {k: s.meta.get("family") for k, s in folder.questions(HELD_OUT).items()}
+    meta = {k: s.meta.get("family") for k, s in folder.questions(main_evaluation(folder)).items()}
     before, after = (held_out_verdicts(folder, *place) for place in (places[0], places[-1]))
     names = list(dict.fromkeys(str(meta[k]) for k in before if meta.get(k) is not None))
     found = []

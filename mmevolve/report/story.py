@@ -5,7 +5,18 @@ from __future__ import annotations
 from mmevolve.report import svg
 from mmevolve.report.folder import RunFolder
 from mmevolve.report.markup import esc, figure, legend, section, table
-from mmevolve.report.numbers import Flow, Point, changed, charted, families, gain_of, held_out, held_out_verdicts
+from mmevolve.report.numbers import (
+    HELD_OUT,
+    Flow,
+    Point,
+    changed,
+    charted,
+    families,
+    gain_of,
+    held_out,
+    held_out_verdicts,
+    main_evaluation,
+)
 from mmevolve.report.words import duration, in_points, memory, percent, several
 from mmevolve.statistics import mcnemar, wilson
 
@@ -25,6 +36,8 @@ def headline(folder: RunFolder, points: list[Point], rounds: list[Flow]) -> str:
             f"rightly. It was measured only once, so there is nothing to compare it with yet.</p>{cost}"
         )
     fixed, broken = changed(folder)
+    name = main_evaluation(folder)
+    whose = "" if name == HELD_OUT else f" of <code>{esc(name)}</code>"
     if gain.low <= 0 <= gain.high:
         verdict = "The interval includes zero: this run alone does not show that training changed the accuracy."
     else:
@@ -34,8 +47,8 @@ def headline(folder: RunFolder, points: list[Point], rounds: list[Flow]) -> str:
     return (
         f'<p class="big"><span>{percent(shares[0])}</span><i aria-label="to">→</i>'
         f'<span class="now">{percent(shares[-1])}</span></p>'
-        f'<p class="lead">Share of {several(gain.n, "question")} answered rightly, before and after the model learned '
-        "from its own judged answers. None of these questions was used in training.</p>"
+        f'<p class="lead">Share of {several(gain.n, "question")}{whose} answered rightly, before and after the model '
+        "learned from its own judged answers. None of these questions was used in training.</p>"
         f'<p class="lead">Change: <b>{in_points(gain.mean)} points</b>, 95 % interval {in_points(gain.low)} to '
         f"{in_points(gain.high)}. {verdict}</p>"
         f"<p>{several(fixed, 'question')} went from wrong to right and {broken:,} from right to wrong. If training "
