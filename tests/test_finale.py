@@ -62,12 +62,13 @@ def test_columns_that_no_point_has_are_left_out():
 
 def test_benchmarks_are_named_where_no_other_questions_were_held_out_and_each_has_its_gain():
     further = {
-        "accuracy_before": 0.5, "accuracy_after": 0.75, "gain": 0.25, "gain_low": -0.1, "gain_high": 0.6, "n_questions": 8
+        "accuracy_before": 0.5, "accuracy_after": 0.75, "gain": 0.25, "gain_low": -0.1, "gain_high": 0.6,
+        "n_questions": 8,
     }  # fmt: skip
     once = dict.fromkeys(further) | {"accuracy_before": 0.4, "accuracy_after": 0.4}
     lines = closing_lines(summary(evaluation="nlvr1", benchmarks={"shapes": further, "pope": once}), run="r")
     assert "nlvr1," in lines[1] and lines[2].split()[:2] == ["measured", "accuracy"]
     assert "  accuracy on nlvr1 41.2 % -> 57.9 %: +16.7 points" in lines
-    assert "  shapes 50.0 % -> 75.0 %: +25.0 points, 95 % interval −10.0 to +60.0, 8 questions" in lines
+    assert "  shapes 50.0 % -> 75.0 %: +25.0 points, 95 % interval -10.0 to +60.0, 8 questions" in lines
     assert "  pope 40.0 %, measured once only" in lines
     assert max(map(len, lines)) <= 100
