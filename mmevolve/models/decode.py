@@ -19,7 +19,7 @@ from mmevolve.models.cache import position_offsets, prompt_positions, rope_modul
 from mmevolve.models.copies import Copies
 from mmevolve.models.draw import draw, row_keys
 from mmevolve.models.encode import Row
-from mmevolve.models.shared import SharedPrompts, can_share
+from mmevolve.models.split_attention import SharedPrompts, can_share
 
 COMPACT_BELOW = 0.8  # live share of the rows at which finished ones are dropped from the cache
 REFILL_BELOW = 0.75  # live share of the room at which further prompts join

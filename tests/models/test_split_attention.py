@@ -10,7 +10,7 @@ from mmevolve.models import decode as decoding
 from mmevolve.models.cache import position_offsets, prompt_positions, rope_modules
 from mmevolve.models.copies import Copies
 from mmevolve.models.encode import Row, collate
-from mmevolve.models.shared import NAME, SharedPrompts, can_share
+from mmevolve.models.split_attention import NAME, SharedPrompts, can_share
 
 ROWS = 3
 

@@ -3,7 +3,7 @@
 A query attends to its prompt together with all other replies to that prompt, in one matrix product, and to its own
 tokens apart; the two are joined by their normalisers, which is exact. So the prompt's keys and values are neither
 copied N times nor read N times a token, and prompts may join or leave between two tokens. The slow oracle is the copied
-cache of `models.copies` (tests/models/test_shared.py).
+cache of `models.copies` (tests/models/test_split_attention.py).
 
 Paper: Hydragen, Juravsky et al. 2024, arXiv:2402.05099, equations 3 to 5.
 Differs: rows that start at different times stand side by side, so both parts have a mask; no training.
@@ -23,8 +23,8 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 from mmevolve.models.cache import RoomyLayer
 from mmevolve.models.parts import plain, trunk
 
-NAME = "mmevolve_shared"
-_reading: ContextVar[SharedPrompts] = ContextVar("shared")
+NAME = "mmevolve_split"
+_reading: ContextVar[SharedPrompts] = ContextVar("split_attention")
 
 
 def can_share(model: Any, cache: Cache) -> bool:
