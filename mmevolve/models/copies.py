@@ -1,7 +1,7 @@
 """What a model remembers while it writes many replies to each prompt: a copy of the whole cache for every reply.
 
-Works for every kind of layer (sliding windows, states, any attention), and is the slow oracle of `models.split_attention`. The
-prompts of a batch are read together and no more can join before all have left.
+Works for every kind of layer (sliding windows, states, any attention), and is the slow oracle of
+`models.split_attention`. The prompts of a batch are read together and no more can join before all have left.
 """
 
 from __future__ import annotations
