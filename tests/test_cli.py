@@ -15,8 +15,8 @@ from mmevolve.commands.engine import NotThere, engine
 EVAL = {
     "limit": 3, "data": None, "answers": None, "partial": False, "n": 1, "temperature": None, "max_tokens": None,
     "seed": 0, "batch": 1, "dtype": "float32", "url": None, "server": "vllm", "base": None, "against": None,
-    "control": None, "overlap": None, "embedder": None, "cosine": None, "refuse": None, "html": None, "out": None,
-    "log": None,
+    "control": None, "overlap": None, "embedder": None, "cosine": None, "refuse": None, "judge": None, "html": None,
+    "out": None, "log": None,
 }  # fmt: skip
 PARTS = """
 def run(*, size: int, name: str = "x"):

@@ -10,7 +10,7 @@ from mmevolve.answers import extract
 from mmevolve.benchmarks.spec import Benchmark, Kind
 from mmevolve.config.ranges import Range
 from mmevolve.controls.link import KEY
-from mmevolve.protocols import VLM
+from mmevolve.protocols import VLM, TooLong
 from mmevolve.store import Units
 from mmevolve.text import fill, stable_seed, user
 from mmevolve.types import Chat, Reply, Sample, Step, Trajectory
@@ -48,11 +48,19 @@ class Ask:
         yield from self.attempts(policy, [(s, j) for s in samples for j in range(self.n)])
 
     def attempts(self, policy: VLM, asked: Sequence[tuple[Sample, int]]) -> list[Trajectory]:
-        """The attempts that are asked for: (question, number of the attempt)."""
-        replies = policy.generate(
-            [self.chat(s) for s, _ in asked], n=1, temperature=self.temperature, top_p=self.top_p,
-            max_tokens=self.max_tokens, seeds=[stable_seed(self.seed, s.id, j) for s, j in asked],
-        )  # fmt: skip
+        """The attempts that are asked for: (question, number of the attempt).
+
+        A question that is too long for the model has an attempt without text, which says so; the others are asked.
+        """
+        try:
+            replies = policy.generate(
+                [self.chat(s) for s, _ in asked], n=1, temperature=self.temperature, top_p=self.top_p,
+                max_tokens=self.max_tokens, seeds=[stable_seed(self.seed, s.id, j) for s, j in asked],
+            )  # fmt: skip
+        except TooLong as error:
+            if len(asked) == 1:
+                return [self._unasked(*asked[0], policy.name, str(error))]
+            return [attempt for one in asked for attempt in self.attempts(policy, [one])]
         return [self._attempt(s, j, reply) for (s, j), (reply,) in zip(asked, replies, strict=True)]
 
     def chat(self, sample: Sample) -> Chat:
@@ -72,6 +80,11 @@ class Ask:
             listed = (fill(option, letter=chr(65 + i), choice=choice) for i, choice in enumerate(sample.choices))
             question += "".join(f"\n{line}" for line in listed)
         return (user(fill(prompt, question=question, **fields), sample.images),)
+
+    def _unasked(self, sample: Sample, number: int, author: str, error: str) -> Trajectory:
+        sampling = {"temperature": self.temperature, "seed": self.seed, "index": number, "error": error}
+        name = f"{sample.id}/0/{number}"
+        return Trajectory(name, sample.id, author, (), stop_reason="error", sampling=sampling)
 
     def _attempt(self, sample: Sample, number: int, reply: Reply) -> Trajectory:
         return Trajectory(

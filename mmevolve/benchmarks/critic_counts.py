@@ -22,6 +22,12 @@ from mmevolve.benchmarks.spec import WRITTEN_FIGURES
 BINS = 15
 FROM_SCORES = ("step_auroc", "step_auprc", "wrong_share", "ece", "brier")
 Weights = np.ndarray  # draws x steps
+Same = Callable[[Scored, int, str, str], bool]  # response, step, explanation, reference: is the same error named?
+
+
+def by_words(s: Scored, step: int, explanation: str, reference: str) -> bool:
+    """The offline rule: enough words and numbers in common."""
+    return same_point(explanation, reference)
 
 
 @dataclass(frozen=True)
@@ -103,22 +109,22 @@ def _ratio(part: np.ndarray, whole: np.ndarray, nothing: float = math.nan) -> np
     return np.divide(part, whole, out=np.full(np.shape(part), nothing), where=whole > 0)
 
 
-def terms(name: str, s: Scored) -> list[list[float]]:
+def terms(name: str, s: Scored, same: Same = by_words) -> list[list[float]]:
     """(hits, said, true) of a figure as read; were an unread response all wrong; were it all right.
 
     For `viscore_local` the terms of answers, steps and explanations follow each other.
     """
     if name == "viscore_local":
-        parts = [terms(part, s) for part in ("answer_f1", "step_f1", "explanation_f1")]
+        parts = [terms(part, s, same) for part in ("answer_f1", "step_f1", "explanation_f1")]
         return [[*a, *b, *c] for a, b, c in zip(*parts, strict=True)]
     meta, unread = s.sample.meta, s.read is None
     wrong = [not meta["answer_right"]] if name == "answer_f1" else [not label for label in meta["step_labels"]]
-    said = _said(s)
-    called = [said.answer] if name == "answer_f1" else list(said.steps)
+    found = said(s)
+    called = [found.answer] if name == "answer_f1" else list(found.steps)
     credit = [1.0] * len(wrong)
     if name == "explanation_f1":
         credit = [
-            _credit(said.why[k], meta["step_explanations"][k]) if wrong[k] and called[k] else 0.0
+            _credit(s, k, found.why[k], meta["step_explanations"][k], same) if wrong[k] and called[k] else 0.0
             for k in range(len(wrong))
         ]
     read = _tally(called, wrong, credit)
@@ -145,7 +151,7 @@ def alarm(s: Scored) -> list[list[float]] | None:
     return [[float(any(s.read)), 1.0]] * 3
 
 
-def _said(s: Scored) -> Said:
+def said(s: Scored) -> Said:
     """What a response says, by the form that it has."""
     count = len(s.sample.meta["steps"])
     if _scores(s) is not None:
@@ -155,11 +161,11 @@ def _said(s: Scored) -> Said:
     return parse(s.response or "", count)
 
 
-def _credit(why: str, references: Sequence[str]) -> float:
+def _credit(s: Scored, step: int, why: str, references: Sequence[str], same: Same) -> float:
     """Share of a step's references whose point an explanation makes; 0 without one."""
-    return sum(same_point(why, reference) for reference in references) / len(references) if references else 0.0
+    return sum(same(s, step, why, reference) for reference in references) / len(references) if references else 0.0
 
 
 def _tally(called: Sequence[bool | None], wrong: Sequence[bool], credit: Sequence[float]) -> list[float]:
-    hits = sum(c for said, w, c in zip(called, wrong, credit, strict=True) if said and w)
+    hits = sum(c for one, w, c in zip(called, wrong, credit, strict=True) if one and w)
     return [hits, float(sum(map(bool, called))), float(sum(wrong))]

@@ -29,6 +29,7 @@ from mmevolve.benchmarks.controlled import (
 )
 from mmevolve.benchmarks.critic_named import Judge, NamedCritic, below, is_critic
 from mmevolve.benchmarks.critic_named import misfits as critic_misfits
+from mmevolve.benchmarks.explained import same_by
 from mmevolve.benchmarks.figures import Figure, figures
 from mmevolve.benchmarks.heavy import embedder
 from mmevolve.benchmarks.heavy import model as _model
@@ -50,6 +51,7 @@ from mmevolve.store import RunStore, StoreError
 from mmevolve.types import Group, Sample
 
 RUNS = "runs/eval"
+EXPLAINED = "explanation_f1"
 
 
 def evaluate(model: str, benchmark: str, **words: Any) -> int:
@@ -91,6 +93,10 @@ def evaluate(model: str, benchmark: str, **words: Any) -> int:
             problems.append(str(error))
     if stored is None and is_critic(model):
         problems += critic_misfits(model, [loaded for loaded, _, _ in ready])
+    if settings.judge is not None:
+        problems += _model_problems(settings.judge)
+        if ready and not any(EXPLAINED in loaded.spec.figures for loaded, _, _ in ready):
+            problems.append("--judge is about explanations of errors, which none of these benchmarks counts")
     if settings.against is not None:
         problems += _against_problems(settings.against, ready)
     if stored is not None and wanted:
@@ -168,6 +174,7 @@ def _each(
     settings: Settings,
 ) -> Iterator[Done]:
     policy: Any = None
+    explainer: Any = None
     earlier = read_earlier(settings.against) if settings.against is not None else None
     for loaded, given, strangers in ready:
         folder = out / _folder(loaded, settings)
@@ -185,7 +192,13 @@ def _each(
                 more = best_of(policy, loaded, given, ranks, settings.batch)
             asked = {s.sample.id for s in given}
             loaded = _narrowed(loaded, asked)
-        found = [*figures(loaded.spec, scored, base=settings.base), *more]
+        told: dict[str, Any] = {}
+        if settings.judge is not None and EXPLAINED in loaded.spec.figures:
+            explainer = explainer or _model(settings.judge, replace(settings, url=None))
+            kept, table = RunStore(str(folder.parent), folder.name), f"explained_{_word(settings.judge)}"
+            with shown_on(_Told(f"{folder.name}, explanations")):
+                told = {"same": same_by(explainer, scored, kept, table, settings.batch), "called": explainer.name}
+        found = [*figures(loaded.spec, scored, base=settings.base, **told), *more]
         write_results(folder, result_rows(scored), scores(loaded, author, scored, found))
         for done in checked:
             place = folder / done.control.name
@@ -234,6 +247,9 @@ def ask_all(policy: VLM | NamedCritic, loaded: Loaded, folder: Path, settings: S
     store = RunStore(str(folder.parent), folder.name)
     with shown_on(_Told(folder.name)):
         made = store.once("", "attempts", OneByOne(settings.batch), policy, asks, loaded.samples)
+    failed = [t.sampling["error"] for t in made if t.sampling.get("error")]
+    if failed:
+        print(f"{folder.name}: {len(failed)} of {len(made)} got no response; the first: {failed[0]}", file=sys.stderr)
     by_id = {s.id: s for s in loaded.samples}
     return [judge(loaded.spec, by_id[t.sample_id], response_of(t), t.sampling["index"]) for t in made]
 

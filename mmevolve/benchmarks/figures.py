@@ -55,13 +55,22 @@ class Figure:
     ceiling: float
 
 
-def figures(spec: Benchmark, scored: Sequence[Scored], *, base: float | None = None) -> list[Figure]:
+def figures(
+    spec: Benchmark,
+    scored: Sequence[Scored],
+    *,
+    base: float | None = None,
+    same: critic_counts.Same = critic_counts.by_words,
+    called: str = "local",
+) -> list[Figure]:
     """All figures of a spec, the score first, then accuracy by the values of its columns.
 
     Args:
         spec: the benchmark.
         scored: every response.
         base: what the model's language model alone scores on the questions, for leakage, which is left out without it.
+        same: whether an explanation and a reference name the same error; by default the offline rule.
+        called: who says so, in the name of VISCore.
 
     Raises:
         ValueError: when nothing was scored, or a column is not in the data.
@@ -76,19 +85,21 @@ def figures(spec: Benchmark, scored: Sequence[Scored], *, base: float | None = N
     if spec.kind == "critique":
         names = critic_counts.countable(names, first)
     every = {"false_alarm": first} | dict.fromkeys(REPEATED, scored)  # solutions counted apart may raise alarms too
-    found = [_figure(spec, name, every.get(name, main), base) for name in names]
+    found = [_figure(spec, name, every.get(name, main), base, same) for name in names]
     for column in spec.by:
         parts: dict[str, list[Scored]] = {}
         for s in first:
             parts.setdefault(str(value_of(s.sample, column)), []).append(s)
         found += [_accuracy(spec, f"accuracy, {column} {value}", parts[value]) for value in sorted(parts)]
         for name in (name for name in SPLIT if spec.kind == "critique" and name in names):
-            made = [(value, _figure(spec, name, parts[value], base)) for value in sorted(parts)]
+            made = [(value, _figure(spec, name, parts[value], base, same)) for value in sorted(parts)]
             found += [replace(figure, name=f"{name}, {column} {value}") for value, figure in made]
-    return found
+    return [replace(f, name=f.name.replace("viscore_local", f"viscore_{called}", 1)) for f in found]
 
 
-def _figure(spec: Benchmark, name: str, scored: Sequence[Scored], base: float | None) -> Figure:
+def _figure(
+    spec: Benchmark, name: str, scored: Sequence[Scored], base: float | None, same: critic_counts.Same
+) -> Figure:
     head, _, column = name.partition(" of ")
     if head == "accuracy":
         return _accuracy(spec, name, scored)
@@ -103,7 +114,7 @@ def _figure(spec: Benchmark, name: str, scored: Sequence[Scored], base: float | 
     if head in ("correction", "fixed", "broken"):
         return _correction(spec, name, scored)
     if head in CRITIQUE_FIGURES:
-        return _critique(spec, name, scored)
+        return _critique(spec, name, scored, same)
     if head == "first_error":
         return _first_error(spec, name, scored)
     return _detection(spec, name, scored)
@@ -183,7 +194,7 @@ def _correction(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
     return _made(name, rows, lambda x: sum(by * _share(x[..., i], x[..., i + 1]) for by, i in sides_of if by))
 
 
-def _critique(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
+def _critique(spec: Benchmark, name: str, scored: Sequence[Scored], same: critic_counts.Same) -> Figure:
     """What is counted of critics: their scores of steps, their written critiques, their alarms over right solutions."""
     if name in critic_counts.FROM_SCORES:
         return _weighted(spec, name, scored)
@@ -191,7 +202,7 @@ def _critique(spec: Benchmark, name: str, scored: Sequence[Scored]) -> Figure:
         held = [(s, critic_counts.alarm(s)) for s in scored]
         rows = [(cluster(spec, s.sample), terms) for s, terms in held if terms is not None]
         return _rate(name, rows) if rows else _nothing(name)
-    rows = [(cluster(spec, s.sample), critic_counts.terms(name, s)) for s in scored]
+    rows = [(cluster(spec, s.sample), critic_counts.terms(name, s, same)) for s in scored]
     return _made(name, rows, critic_counts.viscore if name == "viscore_local" else critic_counts.f1)
 
 

@@ -25,6 +25,7 @@ def model(name: str, settings: Settings) -> VLM | NamedCritic:
         ConfigError: when a critic's call refuses its settings.
         StoreError: when it cannot be loaded, in one sentence.
     """
+    _quieten()
     try:
         if is_critic(name):
             return named_critic(name, dtype=settings.dtype)
@@ -49,6 +50,7 @@ def embedder(name: str) -> Embedder:
     Raises:
         ValueError: when there is no such model or its weights cannot be had, in one sentence.
     """
+    _quieten()
     model, _, pretrained = name.partition("@")
     try:
         clip = _part("models.ClipEmbedder")(model, pretrained=pretrained or None)
@@ -59,6 +61,13 @@ def embedder(name: str) -> Embedder:
         return clip.images(refs).tolist()
 
     return embed
+
+
+def _quieten() -> None:
+    """Bars of weights that load stay off the terminal, where figures are about to be printed."""
+    logs = importlib.import_module("transformers.utils.logging")
+    logs.set_verbosity_error()
+    logs.disable_progress_bar()
 
 
 def _part(text: str) -> Any:

@@ -37,6 +37,8 @@ class Settings:
             one of open_clip's names: `mmevolve:tiny_clip`, `ViT-B-32@laion2b_s34b_b79k`, a folder.
         cosine: from which similarity of embeddings pictures are near-duplicates.
         refuse: kinds of overlap that stop the evaluation, with commas between them, or `none`; others are only said.
+        judge: a model that is asked whether an explanation names the same error as its reference; by default the
+            offline rule of shared words.
         html: the page that shows every response; by default `report.html` in the results folder.
     """
 
@@ -61,6 +63,7 @@ class Settings:
     embedder: str | None = None
     cosine: float | None = None
     refuse: str | None = None
+    judge: str | None = None
     html: str | None = None
 
     @property

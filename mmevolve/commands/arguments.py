@@ -97,7 +97,8 @@ def _eval_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     verb.add_argument(
         "model",
         metavar="MODEL",
-        help="a model's name or folder, or a file of stored answers; `parity` compares with golden numbers",
+        help="a model's name or folder, a critic (`yes_no:MODEL`, a step-reward folder, a call in braces), or a file "
+        "of stored answers; `parity` compares with golden numbers",
     )
     verb.add_argument("--benchmark", metavar="A,B", help="some of `mmevolve ls benchmarks`, or YAML files")
     verb.add_argument("--limit", type=int, metavar="N", help="only the first N questions of each")
@@ -132,6 +133,9 @@ def _eval_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="A,B",
         help="kinds of overlap that stop the evaluation (bytes,pixels); also question, perceptual, ngram, embedding; "
         "none only says them",
+    )
+    verb.add_argument(
+        "--judge", metavar="MODEL", help="says whether explanations name the reference's error (a rule: shared words)"
     )
     verb.add_argument("--html", metavar="FILE", help="the page of all responses (report.html where results go)")
     verb.add_argument("--out", metavar="FOLDER", help="where results go (runs/eval/MODEL)")
