@@ -11,7 +11,7 @@ Differs: clusters are resampled whole and the mean is taken over the rows drawn,
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -121,6 +121,56 @@ def paired_interval(
         raise ValueError(f"paired rows: {len(before)} before, {len(after)} after")
     differences = _checked(after, "after") - _checked(before, "before")
     return mean_interval(differences.tolist(), clusters=clusters, level=level, draws=draws, seed=seed)
+
+
+def function_interval(
+    rows: Sequence[Sequence[float]],
+    function: Callable[[Sequence[float]], Mapping[str, float]],
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    level: float = 0.95,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Percentile bootstrap intervals of numbers made from the rows' column means, such as their ratios.
+
+    All numbers come from the same resamples, which are those of `mean_interval`: a number that is a column's mean, or
+    a difference of two, has the interval that `mean_interval` or `paired_interval` gives it. A resample in which a
+    number is undefined (NaN) does not count for it; one that is undefined of the rows themselves has NaN for both ends.
+
+    Args:
+        rows: the same count of numbers each.
+        function: column means to named numbers, of the rows and of every resample.
+        clusters: one label a row; rows of one cluster are drawn together.
+        level: share of intervals that should hold the true value.
+        draws: bootstrap resamples.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: as in `mean_interval`.
+    """
+    columns = [_checked(column, f"column {i}") for i, column in enumerate(zip(*rows, strict=True))]
+    if not columns:
+        raise ValueError("rows: at least one row of numbers is needed, got none")
+    _check_settings(level, draws)
+    summed = [_by_cluster(column, clusters) for column in columns]
+    found = function([float(column.mean()) for column in columns])
+    if len(summed[0][0]) == 1:
+        ends = {k: (math.nan, math.nan) if math.isnan(v) else (-math.inf, math.inf) for k, v in found.items()}
+    else:
+        means = np.stack([_resampled_means(sums, counts, draws, seed) for sums, counts in summed], axis=1)
+        again = [function(row) for row in means.tolist()]
+        ends = {k: _ends([one[k] for one in again], v, level) for k, v in found.items()}
+    return {k: Interval(v, *ends[k], len(rows)) for k, v in found.items()}
+
+
+def _ends(resampled: Sequence[float], value: float, level: float) -> tuple[float, float]:
+    there = [x for x in resampled if not math.isnan(x)]
+    if math.isnan(value) or not there:
+        return math.nan, math.nan
+    tail = (1 - level) / 2
+    low, high = np.quantile(there, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def changes(before: Sequence[bool], after: Sequence[bool]) -> Changes:
