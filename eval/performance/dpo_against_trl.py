@@ -12,7 +12,7 @@ thread, in float32, and each runs in a process of its own. TRL needs `trl` on th
 Time is processor time of the whole training call: pictures are opened and processed, the reference is scored, weights
 are stepped, and on our side the checkpoint is written. Memory is the most resident memory of the process over what it
 held before its first training call. Both with gradient checkpointing on both sides (TRL's default) and on neither. The
-losses are compared for these steps, and over 20 steps with pictures of one tile. The last lines are JSON, one a
+losses are compared for these steps, and over 20 steps. The last lines are JSON, one a
 measure: `ratio` is the median of the ratios, ours to peer, of paired repetitions; for losses `ours` and `peer` are the
 last ones, and `min` and `max` the least and largest difference of a step.
 """
@@ -67,8 +67,8 @@ LEARN = r".*text_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_pr
 RATE = 1e-3
 
 
-def make(folder: Path, side: int = 1024) -> None:
-    """The model and its processor, which scales pictures to so many pixels and cuts them into tiles of 256."""
+def make(folder: Path) -> None:
+    """The model and its processor, which scales pictures to 1,024 pixels and cuts them into 17 tiles of 256."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     core = Tokenizer(models.BPE({c: i for i, c in enumerate(alphabet)}, []))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -80,7 +80,7 @@ def make(folder: Path, side: int = 1024) -> None:
     )
     ids = words.convert_tokens_to_ids
     processor = Idefics3Processor(
-        Idefics3ImageProcessor(size={"longest_edge": side}, max_image_size={"longest_edge": 256}),
+        Idefics3ImageProcessor(size={"longest_edge": 1024}, max_image_size={"longest_edge": 256}),
         words,
         image_seq_len=64,
         chat_template=TURNS,
@@ -312,9 +312,9 @@ def main() -> None:
 def measured(part: str, folder: Path, count: int, repetitions: int) -> list[dict[str, Any]]:
     """Speed, memory and losses with gradient checkpointing on or off, or the long curve."""
     if part == "curve":
-        make(folder / part, side=256)  # a tile a picture
+        make(folder / part)
         runs = repeated(folder / part, STEPS * BATCH, 1, checkpoint=False)
-        return [curve(f"loss after {STEPS} steps, a tile a picture", runs)]
+        return [curve(f"loss after {STEPS} steps, 17 tiles a picture", runs)]
     make(folder / part)
     runs = repeated(folder / part, count, repetitions, checkpoint=part == "on")
     speeds = {side: [count / run["seconds"] for run in done] for side, done in runs.items()}
