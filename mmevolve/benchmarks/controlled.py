@@ -20,6 +20,7 @@ from mmevolve.types import Critique, Group, Sample, Step, Trajectory
 
 CRITIC = "answer"
 LOW, HIGH = "_low", "_high"
+NEEDS_TWO = {"flips": "an answer in both", "position": "answers in two orders that name an option"}
 COUNTS = ("n", "left_out", "layers")
 
 
@@ -188,14 +189,30 @@ def control_lines(done: Controlled) -> list[str]:
     for r in means:
         ends = "no interval" if r.low is None else f"95 % interval {r.low:.3f} to {r.high:.3f}"
         out.append(f"    {r.name:<{width}}  {r.value:>6.3f}   {ends}")
-    others: dict[str, list[str]] = {}
+    others: dict[str, list[Reading]] = {}
     for r in (r for r in found if not r.resampled):
-        reading, _, figure = r.name.partition("/")
-        others.setdefault(reading, []).append(
-            f"{figure.replace('_', ' ')} {f'{r.value:,.0f}' if r.count else f'{r.value:.3f}'}"
-        )
-    out += [f"    {reading}: {', '.join(said)}" for reading, said in others.items()]
+        others.setdefault(r.name.partition("/")[0], []).append(r)
+    measured = {r.name.partition("/")[0] for r in means}
+    for reading, told in others.items():
+        if reading in NEEDS_TWO and reading not in measured and all(r.name.endswith("/left_out") for r in told):
+            out.append(
+                f"    {reading}: none of {told[0].value:,.0f} questions has {NEEDS_TWO[reading]}: nothing to compare"
+            )
+        else:
+            out.append(f"    {reading}: {', '.join(_words(r) for r in told)}")
     return [*out, *(f"    {said}" for said in (*done.notes, *verdict(done)))]
+
+
+def _words(r: Reading) -> str:
+    """A number beside the means: `left out 3 questions, without two answers`, `p 0.031`."""
+    reading, _, figure = r.name.partition("/")
+    if figure == "left_out":
+        return f"{r.value:,.0f} questions left out" + (
+            f", without {NEEDS_TWO[reading]}" if reading in NEEDS_TWO else ""
+        )
+    if figure == "constant":
+        return f"always giving the commonest answer scores {r.value:.3f}"
+    return f"{figure.replace('_', ' ')} {f'{r.value:,.0f}' if r.count else f'{r.value:.3f}'}"
 
 
 def verdict(done: Controlled) -> Iterator[str]:

@@ -80,7 +80,13 @@ def test_circular_counts_questions_with_options_and_leaves_the_others_out(loaded
     assert numbers["circular/all/average"] == 0.5 and numbers["circular/all/left_out"] == 2.0
     assert numbers["circular/flips/rate"] == 1.0
     said = control_lines(compared(circular, loaded, scored, variants))
-    assert "    all: left out 2" in said and any(line.endswith(", n 4, left out 2") for line in said)
+    assert "    all: 2 questions left out" in said
+    assert any(
+        line.endswith(", n 4, 2 questions left out, without answers in two orders that name an option") for line in said
+    )
+    silent = answered(loaded, circular(loaded.samples), lambda s: "who knows")
+    said = control_lines(compared(circular, loaded, scored, silent))
+    assert "    flips: none of 4 questions has an answer in both: nothing to compare" in said
     assert numbers["circular/position/chosen/A"] == 1.0
 
 
