@@ -23,6 +23,7 @@ from mmevolve.losses.inputs import LossInput, LossOutput
 from mmevolve.metrics.best_of_n import BestOfN
 from mmevolve.models.scripted import Scripted
 from mmevolve.protocols import VLM
+from mmevolve.samplers.feedback import Feedback
 from mmevolve.samplers.independent import Independent
 from mmevolve.samplers.pruned_paths import PrunedPaths
 from mmevolve.samplers.reflect import Reflect
@@ -57,6 +58,7 @@ READY = {
     "critics.PseudoAnswer": PseudoAnswer(WeightedVote(STEPS), AnswerMatch()),
     "critics.WeightedVote": WeightedVote(STEPS),
     "critics.YesNo": YES,
+    "samplers.Feedback": Feedback(AnswerMatch(), STEPS, donors=samples(), n=2, attempts=3),
     "samplers.PrunedPaths": PrunedPaths(STEPS, STEPS, n=3),
     "samplers.Reflect": Reflect(Independent(n=2), AnswerMatch()),
     "critics.Alignment": Alignment(Rewards()),
