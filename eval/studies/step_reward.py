@@ -124,7 +124,7 @@ def best(scores: Sequence[float], good: Sequence[bool]) -> float:
 
 
 def truncated(policy: TransformersVLM, steps: StepReward, seed: int) -> dict:
-    """Best of 8 with and without giving up; the floor is the one that saves most on validation questions and costs no accuracy there."""
+    """Best of 8 with and without giving up, at the floor that saves most on validation questions at no loss there."""
     validation = shapes(n=200, split="validation", seed=1, families=FAMILIES)
     test = shapes(n=200, split="test", seed=1, families=FAMILIES)
     tried = {}
