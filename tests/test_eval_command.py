@@ -17,6 +17,7 @@ from mmevolve.benchmarks import evaluate as engine
 from mmevolve.config.check import check
 from mmevolve.evaluation import benchmark
 from mmevolve.models.scripted import Scripted
+from mmevolve.statistics import minimum_detectable_effect
 from mmevolve.store import RunStore
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
@@ -147,6 +148,31 @@ def test_two_evaluations_are_compared_question_by_question(folder, capsys):
     write_rows(folder / "odd.jsonl", [{"id": "z", "index": 0, "outcome": "wrong"}])
     assert cli.main([*words, "odd.jsonl"]) == 2
     assert "none of its responses is to a question of four" in capsys.readouterr().err
+
+
+def test_several_benchmarks_are_compared_at_once_and_their_p_values_corrected(folder, capsys):
+    """1 fixed and 3 broken, p 0.625, on one; 1 and 1, p 1, on the other: twice the smaller is above 1."""
+    put_spec(folder, SPEC.replace("name: four", "name: five"), "five")
+    for name, said in (("four", ["cat", "3", "(A)", "oak"]), ("five", ["cat", "3", "who knows", "elm"])):
+        rows = [{"id": f"q{i}", "response": text} for i, text in enumerate(said, start=1)]
+        write_rows(folder / f"{name}.jsonl", rows)
+        assert cli.main(["eval", f"{name}.jsonl", "--benchmark", name, "--out", "before"]) == 0
+    capsys.readouterr()
+    assert cli.main(["eval", "model", "--benchmark", "four,five", "--against", "before"]) == 0
+    out = capsys.readouterr().out
+    assert "exact McNemar p 0.625" in out and "1 fixed, 1 broken, exact McNemar p 1" in out
+    assert "p of the differences, corrected for 2 benchmarks (Holm): four 1, five 1" in out
+
+
+def test_what_a_comparison_on_the_questions_could_find_is_said(folder, capsys):
+    rows = [{**ROWS[1], "id": str(i), "image": f"{i}.png"} for i in range(100)]
+    for row in rows:
+        (folder / "data" / "four" / row["image"]).write_bytes(png())
+    write_rows(folder / "data" / "four" / "test.jsonl", rows)
+    assert cli.main(["eval", "model", "--benchmark", "four"]) == 0
+    out = capsys.readouterr().out
+    least = minimum_detectable_effect(100, discordant=0.3)
+    assert f"a comparison on these questions finds a difference of {least:.3f} with 80 % power" in out
 
 
 def test_the_log_has_lmms_evals_keys(folder):

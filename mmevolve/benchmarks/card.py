@@ -15,8 +15,10 @@ from mmevolve.benchmarks.load import Loaded
 from mmevolve.benchmarks.read import shown
 from mmevolve.benchmarks.score import Scored
 from mmevolve.benchmarks.spec import Benchmark
+from mmevolve.statistics import minimum_detectable_effect
 
 LONGEST = 24  # lines of accuracy by column
+CHANGED = 0.3  # share of verdicts that differ between two models, for the smallest difference that can be found
 
 
 def lines(loaded: Loaded, author: str, scored: Sequence[Scored], found: Sequence[Figure]) -> list[str]:
@@ -33,6 +35,13 @@ def lines(loaded: Loaded, author: str, scored: Sequence[Scored], found: Sequence
         f"  unparsed {said['unparsed']:.1%}, errors {said['error']:.1%} of {len(scored):,} responses; chance "
         f"{'not defined' if guess is None else f'{guess:.3f}'}"
     )
+    independent = next((figure.clusters for figure in found if figure.name == "accuracy"), 0)
+    if independent > 1:
+        least = minimum_detectable_effect(independent, discordant=CHANGED)
+        seen = f"finds a difference of {least:.3f}" if math.isfinite(least) else "cannot find any difference"
+        out.append(
+            f"  a comparison on these questions {seen} with 80 % power (McNemar, {CHANGED:.0%} of verdicts changed)"
+        )
     out.append(f"  licence {spec.licence}; version {spec.version}")
     if "leakage" in spec.figures and all(figure.name != "leakage" for figure in found):
         out.append("  leakage needs --base, what the model's language model alone scores without images")

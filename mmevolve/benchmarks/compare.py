@@ -33,8 +33,10 @@ def read_earlier(path: str) -> dict[tuple[str, int], dict[str, Any]]:
     return found
 
 
-def comparison(spec: Benchmark, before: Mapping[tuple[str, int], Mapping[str, Any]], scored: Sequence[Scored]) -> str:
-    """One line: the paired difference with its interval, fixes and breaks, and McNemar's exact p-value.
+def comparison(
+    spec: Benchmark, before: Mapping[tuple[str, int], Mapping[str, Any]], scored: Sequence[Scored]
+) -> tuple[str, float]:
+    """One line: the paired difference with its interval, fixes and breaks, and McNemar's exact p-value; and that value.
 
     Raises:
         ValueError: when the two share no response.
@@ -47,8 +49,9 @@ def comparison(spec: Benchmark, before: Mapping[tuple[str, int], Mapping[str, An
     gap = paired_interval(old, new, clusters=[cluster(spec, s.sample) for s in both])
     moved = changes([bool(v) for v in old], [bool(v) for v in new])
     p = mcnemar(moved.fixed, moved.broken)
-    return (
+    said = (
         f"paired difference {gap.mean:+.3f}, 95 % interval {gap.low:+.3f} to {gap.high:+.3f}, {len(both):,} responses "
         f"of {max(len(scored), len(before)):,} paired: {moved.fixed} fixed, {moved.broken} broken, "
         f"exact McNemar p {p:.3g}"
     )
+    return said, p

@@ -47,6 +47,7 @@ from mmevolve.console import Console, shown_on
 from mmevolve.controls.control import Control
 from mmevolve.controls.overlap import Embedder
 from mmevolve.protocols import VLM
+from mmevolve.statistics import holm
 from mmevolve.store import RunStore, StoreError
 from mmevolve.types import Group, Sample
 
@@ -98,7 +99,7 @@ def evaluate(model: str, benchmark: str, **words: Any) -> int:
         if ready and not any(EXPLAINED in loaded.spec.figures for loaded, _, _ in ready):
             problems.append("--judge is about explanations of errors, which none of these benchmarks counts")
     if settings.against is not None:
-        problems += _against_problems(settings.against, ready)
+        problems += _against_problems(settings, ready)
     if stored is not None and wanted:
         problems.append("--control asks the model changed questions, which stored answers cannot be: name a model")
     train: list[Sample] = []
@@ -175,9 +176,10 @@ def _each(
 ) -> Iterator[Done]:
     policy: Any = None
     explainer: Any = None
-    earlier = read_earlier(settings.against) if settings.against is not None else None
+    changed: dict[str, float] = {}
     for loaded, given, strangers in ready:
         folder = out / _folder(loaded, settings)
+        earlier = read_earlier(_before(loaded, settings)) if settings.against is not None else None
         checked: list[Controlled] = []
         more: list[Figure] = []
         if given is None:
@@ -203,7 +205,9 @@ def _each(
         for done in checked:
             place = folder / done.control.name
             write_results(place, result_rows(done.scored), control_scores(done, loaded, author))
-        said = comparison(loaded.spec, earlier, scored) if earlier is not None else ""
+        said = ""
+        if earlier is not None:
+            said, changed[loaded.spec.name] = comparison(loaded.spec, earlier, scored)
         print("\n".join([*lines(loaded, author, scored, found), *(line for c in checked for line in control_lines(c))]))
         if said:
             print(f"  {said}")
@@ -211,6 +215,9 @@ def _each(
             print(f"  {strangers:,} stored answers are to questions that the data do not have: left out")
         print(f"  results: {folder}")
         yield Done(loaded, author, scored, found, checked, earlier, said, pictures_of(loaded, settings.data))
+    if len(changed) > 1:
+        corrected = ", ".join(f"{name} {p:.3g}" for name, p in holm(changed).items())
+        print(f"p of the differences, corrected for {len(changed)} benchmarks (Holm): {corrected}")
 
 
 def ask_control(
@@ -282,15 +289,22 @@ def _narrowed(loaded: Loaded, asked: set[str]) -> Loaded:
     return replace(loaded, samples=kept, part=f"{len(kept):,}{of} (those with stored answers)")
 
 
-def _against_problems(path: str, ready: Sequence[tuple[Loaded, list[Scored] | None, int]]) -> Iterator[str]:
-    try:
-        before = read_earlier(path)
-    except ValueError as error:
-        yield str(error)
-        return
+def _against_problems(settings: Settings, ready: Sequence[tuple[Loaded, list[Scored] | None, int]]) -> Iterator[str]:
     for loaded, _, _ in ready:
+        path = _before(loaded, settings)
+        try:
+            before = read_earlier(path)
+        except ValueError as error:
+            yield str(error)
+            continue
         if not any(name in loaded.known for name, _ in before):
             yield f"--against '{path}': none of its responses is to a question of {loaded.spec.name}"
+
+
+def _before(loaded: Loaded, settings: Settings) -> str:
+    """Where earlier responses to a benchmark lie: the folder itself, or the benchmark's in that of several."""
+    path = Path(str(settings.against))
+    return str(path / _folder(loaded, settings)) if (path / _folder(loaded, settings)).is_dir() else str(path)
 
 
 def _label(model: str, stored: str | None) -> str:

@@ -28,7 +28,7 @@ class Settings:
         out: results folder; by default `runs/eval/<model>`.
         log: also write lmms-eval's files into this folder.
         base: what the language model below the model scores without images, for leakage.
-        against: one benchmark's results folder of an earlier evaluation, compared question by question.
+        against: results of an earlier evaluation, of one benchmark or the folder of several, compared by question.
         url: base URLs of servers that serve the model, with commas between them.
         server: what serves it.
         control: controls with commas between them, each asked beside the benchmark: `blind,swapped,circular`.
