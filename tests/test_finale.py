@@ -1,5 +1,9 @@
+import io
+import math
+
 import pytest
 
+from mmevolve.console import Console
 from mmevolve.finale import closing_lines
 
 POINTS = [
@@ -72,3 +76,14 @@ def test_benchmarks_are_named_where_no_other_questions_were_held_out_and_each_ha
     assert "  shapes 50.0 % -> 75.0 %: +25.0 points, 95 % interval -10.0 to +60.0, 8 questions" in lines
     assert "  pope 40.0 %, measured once only" in lines
     assert max(map(len, lines)) <= 100
+
+
+def test_a_rounds_line_names_each_benchmark_with_its_interval_and_no_kind_of_question():
+    out = io.StringIO()
+    numbers = {
+        "nlvr1/accuracy": 0.5, "nlvr1/accuracy/low": 0.25, "nlvr1/accuracy/high": 0.75, "rows": 8,
+        "nlvr1/accuracy, kind x": 1.0, "nlvr1/accuracy, kind x/low": 0.5, "reflected/accuracy": 0.2,
+        "pope/accuracy": 0.0, "pope/accuracy/low": math.nan, "pope/accuracy/high": math.nan,
+    }  # fmt: skip
+    Console(out).round("evolve", 0, numbers)
+    assert out.getvalue() == "  ── evolve round 0: nlvr1 0.500 (0.250 to 0.750)   pope 0.000   8 rows trained\n"
