@@ -93,6 +93,12 @@ def _score(options: argparse.Namespace) -> int:
     return code(score(options.run, options.critic, **more))
 
 
+def _correct(options: argparse.Namespace) -> int:
+    names = None if options.gate is None else [name.strip() for name in options.gate.split(",") if name.strip()]
+    more = {"critic": options.critic, "steps": options.steps, "gate": names, "html": options.html}
+    return code(engine("mmevolve.correct", "correct")(options.run, **more))
+
+
 def _explore(options: argparse.Namespace) -> int:
     return code(engine("mmevolve.explorer.serve", "explore")(options.run, options.out, options.port))
 
@@ -147,6 +153,7 @@ _VERBS = {
     "eval": _eval,
     "report": _report,
     "score": _score,
+    "correct": _correct,
     "explore": _explore,
     "trace": _trace,
     "forget": _forget,

@@ -27,6 +27,8 @@ from mmevolve.samplers.feedback import Feedback
 from mmevolve.samplers.independent import Independent
 from mmevolve.samplers.pruned_paths import PrunedPaths
 from mmevolve.samplers.reflect import Reflect
+from mmevolve.samplers.resampled import Resampled
+from mmevolve.samplers.review import Review
 from mmevolve.samplers.rollouts import Rollouts
 from mmevolve.text import split_steps, stable_seed
 from mmevolve.types import Critique, Demonstration, Group, Sample, Trajectory
@@ -62,6 +64,7 @@ READY = {
     "samplers.PrunedPaths": PrunedPaths(STEPS, STEPS, n=3),
     "samplers.Reflect": Reflect(Independent(n=2), AnswerMatch()),
     "critics.Alignment": Alignment(Rewards()),
+    "samplers.Resampled": Resampled(Review(n=2), AnswerMatch(), k=2, of="wrong"),
     "metrics.BestOfN": BestOfN(ks=(1, 2)),
     "critics.AnswerPlusStep": AnswerPlusStep(StepReward(Rewards()), AnswerMatch()),
     "critics.RolloutValue": RolloutValue(Scripted(guess), Rollouts(k=2), AnswerMatch()),

@@ -14,7 +14,19 @@ LONGEST = 380
 # A room may import rooms of lower levels, and itself.
 LEVELS = (
     ("types",),
-    ("protocols", "text", "answers", "prompts", "config", "statistics", "console", "ranks", "keys", "torchvision_ops"),
+    (
+        "protocols",
+        "text",
+        "answers",
+        "prompts",
+        "config",
+        "statistics",
+        "console",
+        "ranks",
+        "keys",
+        "logistic",
+        "torchvision_ops",
+    ),
     ("data", "samplers", "critics", "selectors", "losses", "schedules", "metrics"),
     ("models", "store", "training", "report", "controls"),
     ("verbs", "benchmarks", "lineage"),
@@ -23,7 +35,7 @@ LEVELS = (
     ("loops",),
     ("contracts", "finale", "summary", "browse", "rehearse", "results", "parity", "explorer", "labelled_steps"),
     ("launch",),
-    ("commands", "scoring"),
+    ("commands", "scoring", "correct"),
     ("cli",),
     ("__main__",),
 )

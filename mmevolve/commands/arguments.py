@@ -68,6 +68,15 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument("--limit", type=int, metavar="N", help="only the first N solutions of each")
     _allow(score)
 
+    correct = verbs.add_parser("correct", help="what the second turns of a run fixed and harmed, as numbers and a page")
+    correct.add_argument("run", metavar="RUN", help="a run folder, such as runs/self_correction_dpo")
+    correct.add_argument("--critic", default="answer", metavar="NAME", help="whose verdicts count (answer)")
+    correct.add_argument(
+        "--steps", default="oracle", metavar="NAME", help="whose step scores say what was wrong (oracle)"
+    )
+    correct.add_argument("--gate", metavar="A,B", help="critics that the do-no-harm gate reads (all that may)")
+    correct.add_argument("--html", metavar="FILE", help="the page (correction.html in the run)")
+
     verbs.add_parser("schema", help="print a JSON Schema of recipes, for editors")
 
     explain = verbs.add_parser("explain", help="what a part or a setting means")
