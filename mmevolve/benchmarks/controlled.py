@@ -20,6 +20,7 @@ from mmevolve.types import Critique, Group, Sample, Step, Trajectory
 
 CRITIC = "answer"
 LOW, HIGH = "_low", "_high"
+BLINDED = ("blind", "grey")
 NEEDS_TWO = {"flips": "an answer in both", "position": "answers in two orders that name an option"}
 COUNTS = ("n", "left_out", "layers")
 
@@ -165,8 +166,14 @@ def readings(done: Controlled) -> list[Reading]:
         told = low is not None and high is not None and math.isfinite(low) and math.isfinite(high) and high > low
         ends = (low, high) if told else (None, None)
         count = name.rpartition("/")[2] in COUNTS
-        found.append(Reading(name.removeprefix(prefix), value, *ends, resampled=low is not None, count=count))
+        said = _said(done.control.name, name.removeprefix(prefix))
+        found.append(Reading(said, value, *ends, resampled=low is not None, count=count))
     return found
+
+
+def _said(control: str, name: str) -> str:
+    """A reading's name for people: only where the picture was taken away is the model blind."""
+    return name if control in BLINDED else name.replace("seeing", "unchanged").replace("blind", "changed")
 
 
 def heading(done: Controlled) -> str:
