@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import platform
 import resource
@@ -21,6 +22,8 @@ from mmevolve.config import ConfigError, Recipe, build, check_recipe, load, reso
 from mmevolve.console import Console, shown_on
 
 PACKAGES = ("mmevolve", "torch", "transformers", "peft", "lightning", "datasets", "tokenizers", "numpy", "pyarrow")
+
+CHANGED = 0.3  # share of verdicts that a run is expected to change, for what its held-out questions can show
 
 
 def run(path: str, overrides: Sequence[str] = (), *, dry_run: bool = False, allow: Collection[str] = ()) -> int:
@@ -133,7 +136,22 @@ def plan_lines(recipe: Recipe) -> list[str]:
         done = sum((folder / name / f"round={r:03d}" / "metrics.parquet").exists() for r in range(rounds))
         state = "finished" if done == rounds else f"{done} finished" if done else "to do"
         lines.append(f"  {name:<10} {rounds} round{'s' if rounds != 1 else ' '}  {volume(loop, plain):<40} {state}")
-    return [*lines, ""]
+    return [*lines, *detectable(plain), ""]
+
+
+def detectable(plain: dict[str, Any]) -> list[str]:
+    """What the held-out questions of a recipe can show of a run, where their number is written down."""
+    from mmevolve.statistics import minimum_detectable_effect
+
+    for loop in loops_of(plain):
+        held = shared(loop.get("evaluations"), plain)
+        for evaluation in (deref(node, plain) for node in (held if isinstance(held, list) else [])):
+            n = shared(deref(evaluation.get("data"), plain).get("n"), plain)
+            if evaluation.get("name") == "held_out" and isinstance(n, int) and n > 0:
+                least = 100 * minimum_detectable_effect(n, discordant=CHANGED)
+                said = f"a gain of {least:.1f} points" if math.isfinite(least) else "no gain"
+                return [f"  {n:,} held-out questions can show {said} (80 % power, {CHANGED:.0%} of verdicts changed)"]
+    return []
 
 
 def rounds_of(loop: dict[str, Any], plain: dict[str, Any]) -> int:

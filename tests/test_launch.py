@@ -27,3 +27,10 @@ def test_shared_numbers_are_looked_up_for_the_plan():
 def test_the_quickstarts_volume_is_what_the_readme_shows():
     lines = "\n".join(plan_lines(load(RECIPES[0].parents[1] / "recipes/quickstart.yaml")))
     assert "800 questions x 8 attempts, 45 gradient steps" in lines
+
+
+def test_the_plan_says_what_the_held_out_questions_can_show():
+    recipe = RECIPES[0].parents[1] / "recipes/quickstart.yaml"
+    # Connor: d * sqrt(600) = 1.96 * sqrt(0.3) + 0.842 * sqrt(0.3 - d^2) at d = 0.0625
+    assert "600 held-out questions can show a gain of 6.3 points" in "\n".join(plan_lines(load(recipe)))
+    assert "can show" not in "\n".join(plan_lines(load(RECIPES[0].parents[1] / "recipes/mstar.yaml")))

@@ -52,6 +52,6 @@ def comparison(
     said = (
         f"paired difference {gap.mean:+.3f}, 95 % interval {gap.low:+.3f} to {gap.high:+.3f}, {len(both):,} responses "
         f"of {max(len(scored), len(before)):,} paired: {moved.fixed} fixed, {moved.broken} broken, "
-        f"exact McNemar p {p:.3g}"
+        f"{moved.kept_right} kept right, {moved.kept_wrong} kept wrong, exact McNemar p {p:.3g}"
     )
     return said, p

@@ -88,7 +88,7 @@ def _card(done: Done) -> Card:
 
 def _spaced(name: str) -> str:
     """`accuracy: also blind` for `accuracy/also_blind`, so that it folds in a narrow column."""
-    return name.replace("/", ": ").replace("_", " ")
+    return name.replace("/", ": ").replace("_", " ").replace(": constant", ": always the commonest answer")
 
 
 def _questions(done: Done) -> list[Question]:
