@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 
 from mmevolve.models.encode import Row, collate
 from mmevolve.models.lookback import AskStep, second_looks
-from mmevolve.models.prefix import shared_batches, shared_states
 from mmevolve.models.score import before, hidden_states, score_hidden
+from mmevolve.models.step_passes import reads_trees, spans, step_passes, where_steps_end
 from mmevolve.models.vision import VisionFeatures
-from mmevolve.models.vlm import SCORE_TOKENS, TransformersVLM, model_folder, put_weights
+from mmevolve.models.vlm import TransformersVLM, model_folder, put_weights
 from mmevolve.text import split_steps
 from mmevolve.types import Chat
 
@@ -46,6 +46,8 @@ class StepRewardModel:
         dtype: as for `TransformersVLM`; the head is always float32.
         device: as for `TransformersVLM`.
         features: as for `TransformersVLM`; None for those of the policy that it starts from.
+        trees: score attempts at a question as a tree of their beginnings (`models.tree`), a multiple as fast where
+            they share some; about one score in a hundred then differs by 1e-5, its last digit, from reading them apart.
     """
 
     def __init__(
@@ -59,13 +61,16 @@ class StepRewardModel:
         dtype: Any = "float32",
         device: str = "auto",
         features: VisionFeatures | None = None,
+        trees: bool = False,
     ):
+        self.trees = trees
         self.reads = reads
         self.ask = ask
         self.trunk = TransformersVLM(name, lora=lora, freeze=freeze, dtype=dtype, device=device, features=features)
         self._follows = features is None
         self._home: dict[str, torch.Tensor] = {}
         self._origin = ""
+        self._trees = None if trees else False  # whether it can read trees: tried on the first rows
         width = self.trunk.model.get_output_embeddings().weight.shape[1]
         inputs = width * (reads != "likelihood") + (reads != "hidden") * (1 if ask is None else 3)
         self.head = torch.nn.Linear(inputs, 1, device=self.trunk.device)
@@ -90,6 +95,7 @@ class StepRewardModel:
     def describe(self) -> dict[str, Any]:
         head = torch.cat([p.detach().flatten() for p in self.head.parameters()]).cpu().numpy().tobytes()
         trunk = {**self.trunk.describe(), "started_from": self._origin, "reads": self.reads, "ask": self.ask}
+        trunk.update({"trees": True} if self.trees else {})  # only then: runs from before it keep their description
         return {"step_reward": trunk, "head": hashlib.sha256(head).hexdigest()[:16]}
 
     def start_from(self, policy: TransformersVLM) -> None:
@@ -118,13 +124,19 @@ class StepRewardModel:
 
         Steps are tokenized one by one, so that a step's end is a token's end whatever the tokenizer merges.
         """
+        steps = [[f"{step}\n" for step in split_steps(text)] for text in completions]
+        words = list(dict.fromkeys(step for own in steps for step in own))
+        tokens = self.trunk.encoder.tokenizer(words, add_special_tokens=False)["input_ids"] if words else []
+        said = dict(zip(words, tokens, strict=True))
         rows, ends = [], []
-        for chat, text in zip(chats, completions, strict=True):
-            prompt = self.trunk.encoder.prompt(chat)
+        last = prompt = None
+        for chat, own in zip(chats, steps, strict=True):
+            if chat != last:  # attempts at one question follow each other
+                last, prompt = chat, self.trunk.encoder.prompt(chat)
             ids: list[int] = []
             at = []
-            for step in split_steps(text):
-                ids += self.trunk.encoder.completion(f"{step}\n", end=False)
+            for step in own:
+                ids += said[step]
                 at.append(len(prompt.ids) + len(ids) - 1)
             rows.append(Row(prompt, tuple(ids)))
             ends.append(at)
@@ -151,16 +163,24 @@ class StepRewardModel:
         ends: list[list[int]],
         looks: Sequence[Sequence[float | None]],
     ) -> torch.Tensor:
-        said = [[end - len(row.prompt.ids) for end in at] for row, at in zip(rows, ends, strict=True)]
-        parts = []
-        if self.reads != "likelihood":
-            width = max(map(len, said))
-            at = [[*(f + 1 + t for t in own), *[0] * (width - len(own))] for f, own in zip(first, said, strict=True)]
-            index = torch.tensor(at, device=hidden.device)[..., None].expand(-1, -1, hidden.shape[-1])
-            parts.append(hidden.gather(1, index).float())
+        said = _within(rows, ends)
+        stands = where_steps_end(hidden, first, said) if self.reads != "likelihood" else None
+        logps = None
         if self.reads != "hidden":
             with torch.no_grad():
-                likely = step_likelihood(score_hidden(self.trunk.model, hidden, rows, first).logps, said)
+                logps = score_hidden(self.trunk.model, hidden, rows, first).logps
+        return self._judge(stands, logps, said, looks)
+
+    def _judge(
+        self,
+        stands: torch.Tensor | None,
+        logps: torch.Tensor | None,
+        said: list[list[int]],
+        looks: Sequence[Sequence[float | None]],
+    ) -> torch.Tensor:
+        parts = [] if stands is None else [stands.float()]
+        if logps is not None:
+            likely = step_likelihood(logps, said)
             parts.append(likely if self.ask is None else with_looks(likely, looks))
         return self.head(torch.cat(parts, dim=-1))[..., 0]
 
@@ -180,15 +200,16 @@ class StepRewardModel:
         for i, key in enumerate(same):  # attempts often say the same, which is read once
             first.setdefault(key, i)
         filled = [i for i in first.values() if ends[i]]
+        mine = [rows[i] for i in filled]
+        said = _within(mine, [ends[i] for i in filled])
+        if self._trees is None and mine:
+            self._trees = reads_trees(self.trunk, mine)
+        wanted = {"hidden": self.reads != "likelihood", "likely": self.reads != "hidden", "trees": bool(self._trees)}
         found: dict[Any, tuple[float, ...]] = {}
-        for batch in shared_batches([rows[i] for i in filled], SCORE_TOKENS):
-            picked = [filled[b] for b in batch]
-            mine = [rows[i] for i in picked]
-            states = shared_states(self.trunk.model, mine, pad=self.trunk.pad)
-            logits = self._read(states, mine, [0] * len(mine), [ends[i] for i in picked], [looks[i] for i in picked])
-            out = logits.sigmoid()
-            for k, i in enumerate(picked):
-                found[same[i]] = tuple(round(x, 5) for x in out[k, : len(ends[i])].tolist())
+        for read, stands, logps in step_passes(self.trunk, mine, said, **wanted):
+            out = self._judge(stands, logps, [said[k] for k in read], [looks[filled[k]] for k in read]).sigmoid()
+            for k, good in zip(read, out.tolist(), strict=True):
+                found[same[filled[k]]] = tuple(round(x, 5) for x in good[: len(said[k])])
         return [found.get(key, ()) for key in same]
 
     def named_weights(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
@@ -239,13 +260,19 @@ def step_likelihood(logps: torch.Tensor, ends: list[list[int]]) -> torch.Tensor:
         logps: (B, T) of the completions.
         ends: index in its completion of each step's last token.
     """
-    out = logps.new_zeros(len(ends), max(map(len, ends)), 1)
+    steps = max(map(len, ends))
+    step = torch.full(logps.shape, steps)  # of each token; line breaks and padding belong to none
     for i, at in enumerate(ends):
-        begin = 0
-        for k, end in enumerate(at):
-            out[i, k, 0] = log_odds(logps[i, begin : max(end, begin + 1)].min().exp())
-            begin = end + 1
-    return out
+        for k, (begin, stop) in enumerate(spans(at)):
+            step[i, begin:stop] = k
+    least = logps.new_zeros(len(ends), steps + 1).scatter_reduce(1, step.to(logps.device), logps, "amin")
+    there = torch.arange(steps) < torch.tensor([len(at) for at in ends])[:, None]
+    return torch.where(there.to(logps.device), log_odds(least[:, :-1].exp()), 0.0)[..., None]
+
+
+def _within(rows: list[Row], ends: list[list[int]]) -> list[list[int]]:
+    """Ends in the whole sequence as ends in the completion."""
+    return [[end - len(row.prompt.ids) for end in at] for row, at in zip(rows, ends, strict=True)]
 
 
 def with_looks(likely: torch.Tensor, looks: Sequence[Sequence[float | None]]) -> torch.Tensor:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 
@@ -82,6 +83,34 @@ def score_hidden(model: Any, hidden: torch.Tensor, rows: list[Row], first: Seque
     mask[b, t] = 1.0
     log_sum_sq[b, t] = peak
     return Scored(logps, entropies, mask, log_sum_sq)
+
+
+@torch.no_grad()
+def path_logps(
+    model: Any, states: torch.Tensor, at: Sequence[Sequence[int]], said: Sequence[Sequence[int]]
+) -> torch.Tensor:
+    """Log-probabilities (B, T) of tokens, zero past each row's last; what several rows share is projected once.
+
+    Args:
+        model: for its vocabulary projection.
+        states: (M, D), as `tree.tree_states` gives them.
+        at: of each row, the state that predicts each token.
+        said: of each row, its tokens.
+    """
+    where = np.fromiter((s for own in at for s in own), dtype=np.int64)
+    tokens = np.fromiter((t for own in said for t in own), dtype=np.int64)
+    base = int(tokens.max()) + 1
+    pairs, owner = np.unique(where * base + tokens, return_inverse=True)
+    state, target = (torch.from_numpy(x).to(states.device) for x in np.divmod(pairs, base))
+    parts = []
+    for k in range(0, len(pairs), CHUNK_TOKENS):
+        logits = head(model)(states[state[k : k + CHUNK_TOKENS]]).float()
+        parts.append(logits.gather(-1, target[k : k + CHUNK_TOKENS, None])[:, 0] - logits.logsumexp(-1))
+    lengths = torch.tensor([len(own) for own in said])
+    filled = torch.arange(int(lengths.max())) < lengths[:, None]
+    logps = torch.zeros(filled.shape, device=states.device)
+    logps[filled.to(states.device)] = torch.cat(parts)[torch.from_numpy(owner).to(states.device)]
+    return logps
 
 
 def _chunk(head: Any, states: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from families import load, questions
 
-from mmevolve.models import reward
+from mmevolve.models import step_passes
 from mmevolve.models.reward import StepRewardModel
 
 SAID = ["a\nred circle\n7", "none", "1\n2", "yes\n\nno"]
@@ -93,8 +93,9 @@ def test_a_policy_with_another_tokenizer_is_refused(model_root):
 def test_attempts_that_say_the_same_are_read_once(folder, monkeypatch):
     model = stirred(folder)
     read = []
-    states = reward.shared_states
-    monkeypatch.setattr(reward, "shared_states", lambda m, rows, **k: read.append(len(rows)) or states(m, rows, **k))
+    states = step_passes.shared_states
+    seen = lambda m, rows, **k: read.append(len(rows)) or states(m, rows, **k)  # noqa: E731
+    monkeypatch.setattr(step_passes, "shared_states", seen)
     twice = model.score_steps([*questions(), *questions()], [*SAID, *SAID])
     assert sum(read) == len(SAID)
     assert twice[: len(SAID)] == twice[len(SAID) :] == model.score_steps(questions(), SAID)
