@@ -70,9 +70,7 @@ def correct(
     left_out += folder.damaged
     if not found:
         what = f"; left out: {left_out[0]}" if left_out else ""
-        print(
-            f"{run} holds no revised answers: sample with samplers.Review or samplers.Feedback{what}", file=sys.stderr
-        )
+        print(f"{run} holds no revised answers (samplers.Review, samplers.Feedback){what}", file=sys.stderr)
         return 2
     known = sorted({name for place in found for name in place.critics})
     for name in (critic, *(gate or ())):
@@ -113,7 +111,7 @@ def counted(place: Stored, *, critic: str = "answer", steps: str = "", gate: Seq
     leave = LeaveAlone(tuple(reads), critic=critic)
     numbers |= leave(groups)
     try:
-        leave.fit(pairs(groups, critic))
+        leave.chances(pairs(groups, critic))
     except TooFew as error:
         notes.append(f"No gate: {error}.")
     undefined = [name.upper() for name in ("cl", "cs", "rss") if math.isnan(numbers[f"two_turns/{name}"])]

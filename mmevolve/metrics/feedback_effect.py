@@ -9,7 +9,7 @@ from typing import Annotated
 
 from mmevolve.config.ranges import Range
 from mmevolve.metrics.mean import mean
-from mmevolve.statistics import paired_interval
+from mmevolve.statistics import paired_interval, wilson
 from mmevolve.types import Group, Trajectory
 
 RESAMPLE, ALL_WRONG, SHUFFLED = "resample", "all_wrong", "shuffled"
@@ -83,6 +83,9 @@ class FeedbackEffect:
                     clusters=[group.sample.id for group, _ in found],
                 )  # fmt: skip
                 value, low, high = between.mean, between.low, between.high
+                if rows[before] == rows[after] and len(found) > 1:  # Wilson's ends: a question changes with that chance
+                    high = wilson(0, len(found), level=self.level).high
+                    low = -high
             numbers |= {f"feedback/{name}": value, f"feedback/{name}_low": low, f"feedback/{name}_high": high}
         return numbers
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -19,7 +19,7 @@ from mmevolve.metrics.turns import (
     pairs,
     split,
 )
-from mmevolve.statistics import Interval, function_interval
+from mmevolve.statistics import Interval, function_interval, wilson
 from mmevolve.types import Group
 
 NAME = "two_turns"
@@ -39,7 +39,8 @@ class TwoTurns:
     With one attempt a question, soft and hard agree. `two_turns/<by>=<value>/` and `two_turns/first_wrong=<kind>/` are
     the soft form of the questions of one family, and of the attempts whose first wrong step is of one kind.
     `undefined` counts which of CL, CS, RSS and the gain are undefined, and NaN: CL where nothing was right at first, CS
-    where nothing was wrong, RSS and the gain in both cases. `questions` and `pairs` say what a number rests on.
+    where nothing was wrong, RSS and the gain in both cases. Where all resamples agree, a share has Wilson's ends, with
+    clusters for trials, and RSS and the gain have none. `questions` and `pairs` say what a number rests on.
 
     Papers: Yang et al. 2024, "Confidence v.s. Critique", arXiv:2412.19513 (CL, CS, RSS); SCoRe, arXiv:2409.12917
     (deltas); VISCO, arXiv:2412.02172 (gain); SCL, arXiv:2410.04055 (the four outcomes). The intervals are ours: whole
@@ -108,9 +109,28 @@ class TwoTurns:
             return dict.fromkeys(figures((nan,) * 4), Interval(nan, nan, nan, 0))
         pictures = {p.group.sample.id: p.group.sample.images or p.group.sample.id for p in found}
         clusters = [name if self.cluster == "question" else pictures[name] for name in rows]
-        return function_interval(
+        drawn = function_interval(
             list(rows.values()), figures, clusters=clusters, level=self.level, draws=self.draws, seed=self.seed
         )
+        return {key: self._doubted(key, one, rows, clusters) for key, one in drawn.items()}
+
+    def _doubted(
+        self, key: str, drawn: Interval, rows: Mapping[str, Outcomes], clusters: Sequence[Hashable]
+    ) -> Interval:
+        """Wilson's ends where all resamples are alike, with clusters for trials: that is no proof without doubt."""
+        if drawn.low != drawn.high:
+            return drawn
+        asked = {"cl": (0, 1), "cs": (2, 3)}.get(key, (0, 1, 2, 3))  # CL rests on what was right, CS on what was wrong
+        trials = len({c for c, row in zip(clusters, rows.values(), strict=True) if any(row[i] > 0 for i in asked)})
+        if key in ("rss", "visco_gain") or not (drawn.mean in (0.0, 1.0) or key == "delta"):
+            return Interval(drawn.mean, math.nan, math.nan, drawn.n)
+        if key != "delta":
+            sure = wilson(trials if drawn.mean else 0, trials, level=self.level)
+            return Interval(drawn.mean, sure.low, sure.high, drawn.n)
+        doubt = wilson(0, trials, level=self.level).high
+        far = max(-1.0, drawn.mean - 2 * doubt), min(1.0, drawn.mean + 2 * doubt)
+        low, high = (-doubt, doubt) if not drawn.mean else far
+        return Interval(drawn.mean, low, high, drawn.n)
 
     def _family(self, pair: Pair) -> str | None:
         value = pair.group.sample.meta.get(self.by)

@@ -57,14 +57,14 @@ def flow(kept: float, broken: float, fixed: float, stuck: float) -> str:
     for band in sorted(found, key=lambda b: b.kind in ("broken", "fixed")):  # the changes lie on top
         if band.share > 0:
             parts.append(
-                f'<path class="flow {band.kind}" d="M{left} {band.start:.1f} C{middle:.1f} {band.start:.1f} '
+                f'<path class="flow way-{band.kind}" d="M{left} {band.start:.1f} C{middle:.1f} {band.start:.1f} '
                 f"{middle:.1f} {band.end:.1f} {right} {band.end:.1f} V{band.end + band.high:.1f} "
                 f"C{middle:.1f} {band.end + band.high:.1f} {middle:.1f} {band.start + band.high:.1f} {left} "
                 f'{band.start + band.high:.1f} Z"/>'
             )
     for band in found:
         if band.high >= READABLE:
-            words = f"{band.kind} {100 * band.share:.0f} %"
+            words = f"{band.kind} {100 * band.share:.1f} %"
             parts.append(text(left + 7, band.start + band.high / 2 + 4, words, "on", "start"))
     for x, at, shares in (
         (LEFT, "end", (kept + broken, fixed + stuck)),

@@ -28,7 +28,6 @@ FIGURES = {
     "rss": "RSS (above 0.5 it helps)",
     "visco_gain": "VISCO gain, CL + CS - 1",
 }
-PARTS = ("acc_t1", "acc_t2", "delta", "cl", "cs")
 ARMS = ("resample", "binary", "first_wrong", "all_wrong", "shuffled")
 
 
@@ -62,11 +61,12 @@ def page(name: str, places: Sequence[Place], left_out: Sequence[str] = ()) -> st
         "and after stay paired. A dash is a number that is undefined: CL where nothing was right at first, CS where "
         "nothing was wrong."
     )
-    top = f"<header class=top><p class=kicker>mmevolve correction</p><h1>{esc(name)}</h1><p class=about>{about}</p></header>"
+    title = f"<p class=kicker>mmevolve correction</p><h1>{esc(name)}</h1><p class=about>{about}</p>"
     notes = "".join(f'<p class="alert">Left out: {esc(what)}.</p>' for what in left_out)
     body = "".join(section(place.label, "".join(_parts(place))) for place in places)
     end = "<footer>Written by <code>mmevolve correct</code> from the tables in the run's folder.</footer>"
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><main>{top}{notes}{body}{end}</main></body></html>\n'
+    inside = f"<head>{head}</head><body><main><header class=top>{title}</header>{notes}{body}{end}</main></body>"
+    return f'<!doctype html>\n<html lang="en">{inside}</html>\n'
 
 
 def _parts(place: Place) -> Iterator[str]:
@@ -80,7 +80,7 @@ def _parts(place: Place) -> Iterator[str]:
             f"{n['two_turns/pairs']:.0f} reviewed answers to {n['two_turns/questions']:.0f} questions: "
             + ", ".join(f"{kind} is {means}" for kind, (_, means) in WAYS.items())
         )
-        marks = legend(keys, kinds=tuple(WAYS))
+        marks = legend(keys, kinds=[f"way-{kind}" for kind in WAYS])
         yield f'<div class="grid"><div>{marks}{figure(flow(*shares), esc(words) + ".")}</div>'
         yield f"<div>{table(['', 'soft', 'interval', 'hard'], list(_figures(n)))}</div></div>"
         yield from _by_part(n)
@@ -103,11 +103,14 @@ def _by_part(n: Mapping[str, float]) -> Iterator[str]:
             rows = [
                 [
                     esc(x.partition("=")[2]), f"{n[f'two_turns/{x}/pairs']:.0f}",
-                    *(shown(n[f"two_turns/{x}/{key}"]) for key in PARTS), ends(n, f"two_turns/{x}/delta"),
+                    *(shown(n[f"two_turns/{x}/{key}"]) for key in ("acc_t1", "acc_t2", "delta")),
+                    ends(n, f"two_turns/{x}/delta"), *(shown(n[f"two_turns/{x}/{key}"]) for key in ("cl", "cs")),
                 ]
                 for x in own
             ]  # fmt: skip
-            yield f"<h3>{title}</h3>" + table(["", "answers", "first", "second", "change", "CL", "CS", "change"], rows)
+            yield f"<h3>{title}</h3>" + table(
+                ["", "answers", "first", "second", "change", "interval", "CL", "CS"], rows
+            )
 
 
 def _arms(n: Mapping[str, float]) -> Iterator[str]:
@@ -139,10 +142,10 @@ def _gate(n: Mapping[str, float]) -> Iterator[str]:
     if n.get("gate/unusable", 1.0):
         return
     yield (
-        f"<h3>Leaving answers alone</h3><p>A gate that was fitted on other questions leaves {shown(n['gate/left_alone'])} "
-        f"of the answers alone: change {shown(n['gate/gain'])} with it, {shown(n['gate/gain_without'])} without, "
-        f"{shown(n['gate/saved'])} {ends(n, 'gate/saved')} saved. It avoids {shown(n['gate/harm_avoided'])} of the harm "
-        f"and loses {shown(n['gate/fixes_lost'])} of the fixes; AUROC {shown(n['gate/auroc'])}.</p>"
+        f"<h3>Leaving answers alone</h3><p>A gate fitted on other questions leaves {shown(n['gate/left_alone'])} of "
+        f"the answers alone: change {shown(n['gate/gain'])} with it, {shown(n['gate/gain_without'])} without, "
+        f"{shown(n['gate/saved'])} {ends(n, 'gate/saved')} saved. It avoids {shown(n['gate/harm_avoided'])} of the "
+        f"harm and loses {shown(n['gate/fixes_lost'])} of the fixes; AUROC {shown(n['gate/auroc'])}.</p>"
     )
 
 

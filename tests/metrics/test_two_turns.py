@@ -179,3 +179,16 @@ def test_a_function_of_column_means_has_the_interval_of_the_mean_it_is():
     assert (one["x"].low, one["x"].high) == (-math.inf, math.inf) and math.isnan(one["no"].low)
     with pytest.raises(ValueError, match="at least one row"):
         function_interval([], lambda m: {"x": 1.0})
+
+
+def test_what_was_so_every_time_is_not_beyond_doubt():
+    numbers = TwoTurns(draws=50)([question(i, (0, 0)) for i in range(10)])
+    # Wilson, 0 of 10: 3.8415 / (10 + 3.8415)
+    assert (numbers["two_turns/cs"], numbers["two_turns/cs_low"]) == (0, 0)
+    assert numbers["two_turns/cs_high"] == pytest.approx(0.27753, abs=1e-4)
+    assert (numbers["two_turns/delta_low"], numbers["two_turns/delta_high"]) == pytest.approx(
+        (-0.27753, 0.27753), abs=1e-4
+    )
+    kept = TwoTurns(draws=50)([question(i, (1, 1)) for i in range(9)] + [question(9, (0, 0))])
+    assert kept["two_turns/cl_low"] == pytest.approx(9 / (9 + 3.8415), abs=1e-4), "of the nine that were right"
+    assert math.isnan(kept["two_turns/visco_gain_low"]) and kept["two_turns/visco_gain"] == 0
