@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mmevolve.cli import main
 from mmevolve.config import build, check, load
 from mmevolve.data.shapes.dataset import shapes
 from mmevolve.loops import finetune
@@ -297,3 +298,13 @@ def test_seeds_and_prefixes_are_one_a_chat(served, asked):
 def test_the_samplers_trajectories_carry_tokens(served):
     (attempt,) = Independent(n=1, max_tokens=6)(served(), SAMPLES[:1], round=2)
     assert attempt.author == "tiny@base" and len(attempt.token_ids) == len(attempt.logprobs) > 0
+
+
+def test_a_served_model_is_evaluated_as_the_same_model_here(server, tiny, tmp_path):
+    words = ["--benchmark", "shapes", "--limit", "4", "--max-tokens", "24", "--out", str(tmp_path)]
+    assert main(["eval", "tiny", "--url", server.url, *words]) == 0
+    (results,) = tmp_path.rglob("results.jsonl")
+    said = {row["id"]: row["response"] for row in map(json.loads, results.read_text().splitlines())}
+    samples = shapes(n=4, split="test", seed=0)
+    replies = tiny.generate([ask(s, template("question")) for s in samples], temperature=0.0, max_tokens=24)
+    assert said == {s.id: reply.text for s, (reply,) in zip(samples, replies, strict=True)}
