@@ -44,7 +44,7 @@ def packed_states(model: Any, rows: Sequence[Row], *, pad: int) -> torch.Tensor:
     owned = by_prompt(rows)
     inputs = collate([Row(rows[mine[0]].prompt) for mine in owned], pad=pad, device=device, side="right")
     read = inputs.pop("attention_mask")
-    positions = _prompt_positions(model, inputs, read)
+    positions = prompt_positions(model, inputs, read)
     width, room = read.shape[1], max(sum(len(rows[i].completion) for i in mine) for mine in owned)
     ids = torch.full((len(owned), room), pad)
     after = torch.zeros_like(ids)  # how far past its prompt each completion token stands
@@ -145,7 +145,7 @@ def disagreement(model: Any, rows: Sequence[Row], *, pad: int) -> str:
     return f"{type(plain(model)).__name__}: log-probabilities of a shared and a plain pass differ by {most:.2g}"
 
 
-def _prompt_positions(model: Any, inputs: dict[str, Any], read: torch.Tensor) -> torch.Tensor:
+def prompt_positions(model: Any, inputs: dict[str, Any], read: torch.Tensor) -> torch.Tensor:
     """(G, P), or (3, G, P) where the model lays images out in space."""
     ropes = rope_modules(model)
     forget_positions(ropes)

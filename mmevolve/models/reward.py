@@ -47,7 +47,7 @@ class StepRewardModel:
         device: as for `TransformersVLM`.
         features: as for `TransformersVLM`; None for those of the policy that it starts from.
         trees: score attempts at a question as a tree of their beginnings (`models.tree`), a multiple as fast where
-            they share some; about one score in a hundred then differs by 1e-5, its last digit, from reading them apart.
+            they share some; about six scores in a thousand then differ by 1e-5, their last digit, from reading apart.
     """
 
     def __init__(
@@ -153,9 +153,9 @@ class StepRewardModel:
             looks: second looks at each row's steps, when the model has `ask`.
         """
         batch = collate(rows, pad=self.trunk.pad, device=self.trunk.device, side="right")
-        return self._read(hidden_states(self.trunk.model, batch), rows, before(rows), ends, looks)
+        return self.read_out(hidden_states(self.trunk.model, batch), rows, before(rows), ends, looks)
 
-    def _read(
+    def read_out(
         self,
         hidden: torch.Tensor,
         rows: list[Row],
@@ -163,6 +163,7 @@ class StepRewardModel:
         ends: list[list[int]],
         looks: Sequence[Sequence[float | None]],
     ) -> torch.Tensor:
+        """`logits` of rows that were read already: their hidden states, and where in them each completion begins."""
         said = _within(rows, ends)
         stands = where_steps_end(hidden, first, said) if self.reads != "likelihood" else None
         logps = None

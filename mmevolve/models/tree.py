@@ -20,7 +20,7 @@ import torch
 
 from mmevolve.models.cache import forget_positions, rope_modules
 from mmevolve.models.encode import Encoded, Row, collate
-from mmevolve.models.packed import _prompt_positions, by_prompt
+from mmevolve.models.packed import by_prompt, prompt_positions
 from mmevolve.models.parts import trunk
 
 BLOCK = 32  # trees are filled up to a multiple of this, whoever shares their pass: their states hardly depend on it
@@ -117,7 +117,7 @@ def tree_states(model: Any, trees: Sequence[Tree], *, pad: int) -> tuple[torch.T
     out = trunk(model)(
         **inputs,
         attention_mask=bias.to(device),
-        position_ids=_prompt_positions(model, inputs, read) - back.to(device),
+        position_ids=prompt_positions(model, inputs, read) - back.to(device),
         use_cache=False,
     ).last_hidden_state
     forget_positions(rope_modules(model))

@@ -164,6 +164,6 @@ class StepRewardModule(ReasonerModule):
 
         def head(hidden: torch.Tensor, rows: list[Row], first: list[int], at: list[int]) -> torch.Tensor:
             seen = [looks[i] for i in at] if looks else looks
-            return self.policy._read(hidden, rows, first, [ends[i] for i in at], seen)
+            return self.policy.read_out(hidden, rows, first, [ends[i] for i in at], seen)
 
         return self.read.states(self.policy.trunk, tokens, head)
