@@ -195,7 +195,9 @@ def broken(pair: Pair) -> bool:
 def features(pair: Pair, critics: Sequence[str], sees: Literal["first", "both"]) -> list[float]:
     """What is known of a correction without the reference answer; NaN what is not known."""
     first = _of(pair.group, pair.before, critics)
-    roots = [t for t in pair.group.trajectories if t.parent is None and t.id != pair.before.id]
+    # attempts that were drawn because the first was wrong would tell that it was
+    drawn = [t for t in pair.group.trajectories if not t.sampling.get("resample") and "arm" not in t.sampling]
+    roots = [t for t in drawn if t.parent is None and t.id != pair.before.id]
     same = mean([float(t.answer == pair.before.answer) for t in roots])
     row = [*first, same, float(len(pair.before.steps))]
     if sees == "both":

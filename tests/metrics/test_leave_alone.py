@@ -67,6 +67,14 @@ def test_features_by_hand():
     assert both[6:] == pytest.approx([-0.2, math.nan, 1.0, 2.0, 1.0], nan_ok=True)
 
 
+def test_resamples_that_only_wrong_answers_got_are_no_feature():
+    group = question(0, 0, 1, 0.7)
+    marked = (Trajectory("s0/0/1", "s0", "m", (), "a", sampling={"resample": True}),)
+    more = Group(group.sample, (*group.trajectories, *marked), group.critiques)
+    with_, without = (features(pairs([g], "answer")[0], ("prm",), "both") for g in (more, group))
+    assert with_ == pytest.approx(without, nan_ok=True) and math.isnan(with_[4])
+
+
 def test_what_is_missing_is_no_obstacle():
     groups = [question(i, i % 2, 1 - i % 2, None if i % 3 else 0.5) for i in range(60)]
     for group in groups:
