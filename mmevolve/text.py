@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from mmevolve.types import Chat, ImageRef, Message, Sample
 
@@ -39,6 +40,21 @@ def ask(sample: Sample, template: str, **fields: str) -> Chat:
         letters = "\n".join(f"({chr(65 + i)}) {choice}" for i, choice in enumerate(sample.choices))
         question = f"{question}\n{letters}"
     return (user(fill(template, question=question, **fields), sample.images),)
+
+
+def conversation(sample: Sample, prompt: str, review: str, turns: Sequence[str], window: int | None = None) -> Chat:
+    """The chat that asks for the next turn: the question, then each earlier turn with the review prompt after it.
+
+    Args:
+        sample: the question; its pictures stand in the first message only.
+        prompt: template text of the question.
+        review: template text that asks for a revision; `{question}` in it asks the question again.
+        turns: what was answered so far, oldest first.
+        window: most turns of the conversation, the one that is asked for included; None for all.
+    """
+    shown = turns if window is None else turns[max(0, len(turns) + 1 - window) :]
+    again = ask(replace(sample, images=()), review)
+    return (*ask(sample, prompt), *(message for turn in shown for message in (assistant(turn), *again)))
 
 
 def fill(template: str, **fields: str) -> str:

@@ -223,13 +223,17 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Rollout:
-    """Row for on-policy reinforcement learning; token ids as sampled, so that ratios are exact."""
+    """Row for on-policy reinforcement learning; token ids as sampled, so that ratios are exact.
+
+    `kl` multiplies the row's KL term, in a loss that has one; 0 lets the row go from the reference as far as it pays.
+    """
 
     prompt: Chat
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     advantages: tuple[float, ...]
     source: str = ""
+    kl: float = 1.0
 
 
 Example = Demonstration | Preference | Labelled | Rollout

@@ -53,7 +53,7 @@ preferences = st.builds(
     Preference, chats, texts, texts, texts, st.none() | chats, numbers, numbers, numbers, texts, texts
 )
 labelled = st.builds(Labelled, chats, texts, tuples(numbers), tuples(numbers), texts)
-rollouts = st.builds(Rollout, chats, tuples(ints), tuples(numbers), tuples(numbers), texts)
+rollouts = st.builds(Rollout, chats, tuples(ints), tuples(numbers), tuples(numbers), texts, numbers)
 
 
 def plain(value):

@@ -18,6 +18,7 @@ class LossInput:
         ref_logps: (B, T) the same as `logps` under the reference.
         old_logps: (B, T) the same under the behaviour policy.
         advantages: (B, T) or (B, 1).
+        kl: (B,) multiplies each row's KL term; None is 1.
         labels: (B, S) targets of steps; NaN where there is none.
         margin: (P,) score difference of a pair.
         p_win: (P,) probability that chosen beats rejected.
@@ -35,6 +36,7 @@ class LossInput:
     ref_logps: torch.Tensor | None = None
     old_logps: torch.Tensor | None = None
     advantages: torch.Tensor | None = None
+    kl: torch.Tensor | None = None
     labels: torch.Tensor | None = None
     margin: torch.Tensor | None = None
     p_win: torch.Tensor | None = None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 
 from mmevolve.config.ranges import Range
+from mmevolve.keys import without_defaults
 from mmevolve.losses.checks import check_batch, check_setting, mean_of
 from mmevolve.losses.inputs import LossInput, LossOutput
 from mmevolve.losses.numbers import bounded_exp
@@ -34,7 +35,7 @@ class GRPO:
         epsilon: how far below 1 a ratio still counts.
         epsilon_high: how far above; None for `epsilon`.
         delta: upper bound of the ratio where the advantage is negative; None for no bound.
-        beta: weight of the KL term; above 0 it needs a reference.
+        beta: weight of the KL term, times each row's own (`Rollout.kl`); above 0 it needs a reference.
         importance_sampling_level: a ratio for each `token`, or one for the whole `sequence`, the mean of its logs.
         max_tokens: the longest completion, for `dr_grpo`.
 
@@ -80,9 +81,8 @@ class GRPO:
         each = -torch.minimum(bounded * advantages, clipped * advantages).expand_as(x.logps)
         metrics = {"clipped": masked_mean((ratio != clipped).expand_as(x.mask), x.mask)}
         if self.beta:
-            away = kept(x.ref_logps - x.logps, x.mask)
-            kl = bounded_exp(away) - away - 1
-            each = each + self.beta * kl
+            kl = k3(x)
+            each = each + self.beta * by_row(x, kl)
             metrics["kl"] = masked_mean(kl, x.mask)
         loss = self._mean(x, kept(each, x.mask))
         return LossOutput(loss, {"loss": loss.detach(), "advantage": advantages.abs().mean(), **metrics})
@@ -97,40 +97,53 @@ class GRPO:
 
 @dataclass(frozen=True)
 class RLOO:
-    """-min(R A, clip(R, 1 - epsilon, 1 + epsilon_high) A), R = pi / old of the whole completion.
+    """-min(R A, clip(R, 1 - epsilon, 1 + epsilon_high) A) + beta kl sum_t k3_t, R = pi / old of the whole completion.
 
     With one step a batch, R is 1 and the gradient is REINFORCE's, -A grad log pi(y); A is the reward minus the mean of
-    the other attempts at the same question.
+    the other attempts at the same question. `kl` is the row's own weight (`Rollout.kl`), k3 as in `GRPO`.
 
-    Paper: Ahmadian et al. 2024, "Back to Basics", arXiv:2402.14740.
-    Differs: values and gradients are those of TRL 1.16's `RLOOTrainer`; the exponent is capped at 80. A KL term, where
-    wanted, is part of the reward, as there.
+    Papers: Ahmadian et al. 2024, "Back to Basics", arXiv:2402.14740; SCoRe, arXiv:2409.12917, Eqs. 2 to 4 (a KL term
+    that is heavy on some turns and light on others).
+    Differs: with beta 0 values and gradients are those of TRL 1.16's `RLOOTrainer`, which puts the KL into the reward;
+    here it is a term of the loss, so that rows without a reward are held, too. The exponents are capped at 80.
 
     Attributes:
         epsilon: how far below 1 the ratio still counts.
         epsilon_high: how far above; None for `epsilon`.
+        beta: weight of the KL term; above 0 it needs a reference.
     """
 
     example: ClassVar[type[Rollout]] = Rollout
     needs_reference: ClassVar[bool] = False
     epsilon: Annotated[float, Range(0, 1)] = 0.2
     epsilon_high: Annotated[float, Range(0)] | None = None
+    beta: Annotated[float, Range(0)] = 0.0
 
     def __post_init__(self) -> None:
         check_setting("RLOO", "epsilon", self.epsilon, low=0, high=1)
         if self.epsilon_high is not None:
             check_setting("RLOO", "epsilon_high", self.epsilon_high, low=0)
+        check_setting("RLOO", "beta", self.beta, low=0)
+        object.__setattr__(self, "needs_reference", self.beta > 0)
+
+    def describe(self) -> dict[str, Any]:
+        return without_defaults(self, ("beta",))
 
     def __call__(self, x: LossInput) -> LossOutput:
-        advantages = checked_advantages(x, "RLOO")
+        advantages = checked_advantages(x, "RLOO", ("ref_logps",) if self.beta else ())
         if advantages.shape[1] != 1:
             raise ValueError(f"RLOO got advantages of shape {tuple(advantages.shape)}, expected one a row, (B, 1)")
         high = self.epsilon if self.epsilon_high is None else self.epsilon_high
         ratio = bounded_exp(summed(x.logps, x.mask) - summed(x.old_logps, x.mask))
         clipped = ratio.clamp(1 - self.epsilon, 1 + high)
-        loss = mean_of(x, "RLOO", -torch.minimum(ratio * advantages[:, 0], clipped * advantages[:, 0]))
-        moved = (ratio != clipped).float().mean()
-        return LossOutput(loss, {"loss": loss.detach(), "advantage": advantages.abs().mean(), "clipped": moved})
+        each = -torch.minimum(ratio * advantages[:, 0], clipped * advantages[:, 0])
+        metrics = {"clipped": (ratio != clipped).float().mean()}
+        if self.beta:
+            kl = k3(x)
+            each = each + self.beta * by_row(x, kl).sum(1)
+            metrics["kl"] = masked_mean(kl, x.mask)
+        loss = mean_of(x, "RLOO", each)
+        return LossOutput(loss, {"loss": loss.detach(), "advantage": advantages.abs().mean(), **metrics})
 
 
 def checked_advantages(x: LossInput, loss: str, needs: tuple[str, ...] = ()) -> torch.Tensor:
@@ -151,6 +164,18 @@ def checked_advantages(x: LossInput, loss: str, needs: tuple[str, ...] = ()) -> 
         named = f" from '{x.names[i]}'" if x.names else ""
         raise ValueError(f"{loss}: row {i}{named} has advantage {a[i, t].item()}, expected a finite number")
     return torch.where(counts, a, torch.zeros_like(a)).detach()
+
+
+def k3(x: LossInput) -> torch.Tensor:
+    """(B, T) ref / pi - log(ref / pi) - 1, an estimate of KL(pi || ref) a token; 0 where the mask does not count."""
+    assert x.ref_logps is not None
+    away = kept(x.ref_logps - x.logps, x.mask)
+    return bounded_exp(away) - away - 1
+
+
+def by_row(x: LossInput, kl: torch.Tensor) -> torch.Tensor:
+    """The KL term times the rows' own weights of it."""
+    return kl if x.kl is None else kl * x.kl[:, None]
 
 
 def kept(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from mmevolve.config.ranges import Range
+from mmevolve.keys import without_defaults
 from mmevolve.prompts import template
 from mmevolve.protocols import VLM
 from mmevolve.samplers.attempts import attempt
 from mmevolve.samplers.independent import Independent
-from mmevolve.text import ask, assistant, stable_seed
+from mmevolve.text import conversation, stable_seed
 from mmevolve.types import Chat, Sample, Trajectory
 
 
@@ -36,6 +37,11 @@ class Review:
         prompt: template of the first turn.
         review: template of the later turns; `{question}` in it asks the question again, options included.
         seed: of the draws; the first turn is what `Independent` draws with the same seed.
+        window: most turns of the conversation, the one that is written included, the question always first; 2 shows the
+            turn before alone, as RISE evaluates (arXiv:2407.18219). None shows all.
+
+    Raises:
+        ValueError: when the window is below 2: a revision would see nothing to revise.
     """
 
     n: Annotated[int, Range(1)] = 1
@@ -47,6 +53,16 @@ class Review:
     prompt: str = "question"
     review: str = "review"
     seed: int = 0
+    window: Annotated[int, Range(2)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.window is not None and self.window < 2:
+            raise ValueError(
+                f"Review: window is {self.window}, expected 2 or more: the turn that is written and the one before"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        return without_defaults(self, ("window",))
 
     def __call__(self, policy: VLM, samples: Sequence[Sample], *, round: int) -> Iterator[Trajectory]:
         first = Independent(
@@ -57,11 +73,12 @@ class Review:
         by_id = {s.id: s for s in samples}
         latest = list(first(policy, samples, round=round))
         yield from latest
-        chats: list[Chat] = [ask(by_id[t.sample_id], asked) for t in latest]
+        said: list[tuple[str, ...]] = [() for _ in latest]
         for k in range(1, self.revisions + 1):
+            said = [(*turns, t.text) for turns, t in zip(said, latest, strict=True)]
             chats = [
-                (*chat, assistant(t.text), *ask(replace(by_id[t.sample_id], images=()), again))
-                for chat, t in zip(chats, latest, strict=True)
+                conversation(by_id[t.sample_id], asked, again, turns, self.window)
+                for turns, t in zip(said, latest, strict=True)
             ]
             latest = self._revised(policy, chats, [(by_id[t.sample_id], t) for t in latest], k, round)
             yield from latest

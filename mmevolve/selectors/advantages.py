@@ -64,19 +64,28 @@ class Advantages:
             log.warning("advantages: groups whose attempts are all rewarded alike, left out: %d of %d", tied, total)
 
     def _refuse(self, t: Trajectory) -> None:
-        about = f"trajectory '{t.id}'"
-        used = t.sampling.get("prompt", self.prompt)
         if t.parent is not None:
-            raise ValueError(f"{about} revises '{t.parent}': a rollout is an attempt at the question by itself")
-        if used != self.prompt:
             raise ValueError(
-                f"{about} was sampled with prompt '{used}', expected '{self.prompt}', that of the rollouts"
+                f"trajectory '{t.id}' revises '{t.parent}': a rollout is an attempt at the question by itself"
             )
-        if not t.token_ids or len(t.token_ids) != len(t.logprobs):
-            raise ValueError(
-                f"{about} has {len(t.token_ids)} token ids and {len(t.logprobs)} log-probabilities, expected one "
-                "log-probability for each sampled token: sample with a policy that gives them"
-            )
+        check_sampled(t, self.prompt)
+
+
+def check_sampled(t: Trajectory, prompt: str) -> None:
+    """Refuse an attempt whose row would not be what the policy did.
+
+    Raises:
+        ValueError: when it was sampled with another prompt, or keeps no token ids with their log-probabilities.
+    """
+    about = f"trajectory '{t.id}'"
+    used = t.sampling.get("prompt", prompt)
+    if used != prompt:
+        raise ValueError(f"{about} was sampled with prompt '{used}', expected '{prompt}', that of the rollouts")
+    if not t.token_ids or len(t.token_ids) != len(t.logprobs):
+        raise ValueError(
+            f"{about} has {len(t.token_ids)} token ids and {len(t.logprobs)} log-probabilities, expected one "
+            "log-probability for each sampled token: sample with a policy that gives them"
+        )
 
 
 def advantages(rewards: Sequence[float], kind: Literal["grpo", "dr_grpo", "rloo"]) -> list[float]:

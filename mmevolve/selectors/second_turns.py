@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from mmevolve.config.ranges import Range
 from mmevolve.prompts import template
 from mmevolve.selectors.kept import demonstration
-from mmevolve.text import ask, assistant, stable_seed
+from mmevolve.text import conversation, stable_seed
 from mmevolve.types import Demonstration, Group, Trajectory
 
 
@@ -102,8 +102,7 @@ class SecondTurns:
         return sorted(rows, key=lambda row: stable_seed(self.seed, "some", row[2].id, row[3].id))[:most]
 
     def _row(self, group: Group, before: Trajectory, after: Trajectory) -> Demonstration:
-        again = ask(replace(group.sample, images=()), template(self.review))
-        chat = (*ask(group.sample, template(self.prompt)), assistant(before.text), *again)
+        chat = conversation(group.sample, template(self.prompt), template(self.review), [before.text])
         return Demonstration(chat, after.text, 1.0, source=after.id)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,8 @@ def rollout_tokens(policy: Any, row: Rollout) -> Row:
     """Prompt and sampled tokens.
 
     Raises:
-        ValueError: when there is no token, a token that sampling never gives, or numbers for another number of tokens.
+        ValueError: when there is no token, a token that sampling never gives, numbers for another number of tokens, or
+            a KL weight below 0.
     """
     n = len(row.token_ids)
     if not n:
@@ -40,6 +42,10 @@ def rollout_tokens(policy: Any, row: Rollout) -> Row:
         raise ValueError(
             f"rollout from '{row.source}': {len(row.logprobs)} log-probabilities and {len(row.advantages)} advantages "
             f"for {n} tokens, expected a log-probability a token and an advantage a token or one for all"
+        )
+    if not 0 <= row.kl < math.inf:
+        raise ValueError(
+            f"rollout from '{row.source}': its KL weight is {row.kl}, expected a finite number of 0 or more"
         )
     check_completion(row.source, row.token_ids, policy.banned_in_completion)
     return Row(policy.encoder.prompt(row.prompt), row.token_ids)
@@ -69,5 +75,6 @@ def rollout_input(policy: Any, rows: Sequence[Rollout], read: Read = plainly) ->
         ref_logps=reference,
         old_logps=padded([row.logprobs for row in rows], lengths, out.logps, names, "sampled"),
         advantages=advantages,
+        kl=torch.tensor([row.kl for row in rows], dtype=out.logps.dtype, device=out.logps.device),
         names=tuple(row.source for row in rows),
     )

@@ -70,6 +70,33 @@ def test_the_kl_term_is_k3():
     assert GRPO().needs_reference is GRPO.needs_reference is False
 
 
+@pytest.mark.parametrize(
+    ("kl", "held"), [(None, 1.0), (double([1, 1]), 1.0), (double([1, 0]), 0.0), (double([7, 2]), 2.0)]
+)
+def test_the_kl_term_of_a_row_has_the_rows_own_weight(kl, held):
+    """k3 is 0 on row 0 and 2 - ln 3 on row 1, of one token: GRPO's token mean and RLOO's sum of it agree."""
+    rows, moved = replace(ROWS, kl=kl), 0.5 * held * (2 - math.log(3)) / 2
+    for part in (GRPO(beta=0.5), RLOO(beta=0.5)):
+        assert part(rows).loss.item() == pytest.approx(replace(part, beta=0.0)(rows).loss.item() + moved)
+        assert part(rows).metrics["kl"].item() == pytest.approx((2 - math.log(3)) / 3)
+
+
+def test_rloos_kl_term_is_summed_over_the_completion_and_pulls_towards_the_reference():
+    """Row 0, two tokens with ref / pi = 2 and 1/2: (2 - ln 2 - 1) + (1/2 + ln 2 - 1) = 1/2; its slope 1 - ref / pi."""
+    far = ROWS.logps.detach() + double([[math.log(2), -math.log(2)], [0, 0]])
+    rows = replace(ROWS, ref_logps=far, advantages=double([[0.0], [0.0]]), kl=double([3, 1]))
+    loss, slope = gradient(RLOO(beta=0.1), rows)
+    assert loss == pytest.approx(0.1 * 3 * 0.5 / 2)
+    torch.testing.assert_close(slope, double([[0.15 * (1 - 2), 0.15 * (1 - 0.5)], [0.0, 0.0]]))
+    assert RLOO(beta=0.1).needs_reference is True
+    assert RLOO().needs_reference is RLOO.needs_reference is False
+
+
+def test_rloo_is_described_as_before_it_had_a_kl_term():
+    assert "beta" not in RLOO().describe()
+    assert RLOO(beta=0.1).describe()["beta"] == 0.1
+
+
 def test_advantages_may_differ_from_token_to_token():
     each = double([[2.0, 1.0], [-1.0, NAN]])
     assert GRPO()(replace(ROWS, advantages=each)).loss.item() == pytest.approx(-((2 + 1.2) / 2 - 0.8) / 2)
@@ -116,6 +143,10 @@ def test_what_they_cannot_learn_from_is_refused():
         GRPO()(replace(ROWS, advantages=double([1.0, 2.0])))
     with pytest.raises(ValueError, match=r"dr_grpo divides by the longest completion: set max_tokens"):
         GRPO("dr_grpo")
+    with pytest.raises(ValueError, match=r"RLOO: beta is -1, expected at least 0"):
+        RLOO(beta=-1)
+    with pytest.raises(ValueError, match=r"RLOO needs `ref_logps` in its input, got none: score the rows"):
+        RLOO(beta=1.0)(replace(ROWS, ref_logps=None))
     with pytest.raises(ValueError, match=r"delta is 1.1, expected above 1.2"):
         GRPO(delta=1.1)
 

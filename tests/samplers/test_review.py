@@ -60,6 +60,32 @@ def test_later_turns_see_the_whole_conversation():
     )
 
 
+def test_in_a_window_of_two_turns_a_revision_sees_the_question_and_the_turn_before():
+    policy = Heard()
+    _, second, third, _ = Review(revisions=3, window=2)(policy, SAMPLES[1:2], round=0)
+    asked, said = ask(SAMPLES[1], "{question}"), user(template("review"))
+    assert policy.chats[2] == (*asked, assistant(second.text), said)
+    assert policy.chats[3] == (*asked, assistant(third.text), said)
+
+
+def test_a_window_of_all_turns_is_no_window():
+    wide, plain = Heard(), Heard()
+    made = list(Review(revisions=3, window=4)(wide, SAMPLES, round=0))
+    assert made == list(Review(revisions=3)(plain, SAMPLES, round=0))
+    assert wide.chats == plain.chats
+
+
+@pytest.mark.parametrize("window", [0, 1])
+def test_a_window_without_a_former_turn_is_refused(window):
+    with pytest.raises(ValueError, match=f"Review: window is {window}, expected 2 or more: the turn that is written"):
+        Review(window=window)
+
+
+def test_a_review_without_a_window_is_described_as_before_there_were_any():
+    assert "window" not in Review().describe()
+    assert Review(window=2).describe()["window"] == 2
+
+
 def test_the_first_turn_is_what_independent_draws_and_both_turns_use_the_same_knobs():
     policy = Heard()
     made = list(Review(n=3, temperature=0.7, top_p=0.9, max_tokens=9, seed=5)(policy, SAMPLES, round=1))

@@ -95,6 +95,15 @@ def test_a_reference_of_rollouts_is_the_policy_as_it_is(rollouts):
     assert GRPO(beta=0.1)(x).metrics["kl"].item() == pytest.approx(0.0, abs=1e-6)
 
 
+def test_the_kl_weight_of_a_row_reaches_the_loss_with_and_without_a_reference(rollouts):
+    policy, rows = rollouts
+    held = [replace(row, kl=float(i)) for i, row in enumerate(rows)]
+    assert rollout_input(policy, held).kl.tolist() == [float(i) for i in range(len(rows))]
+    assert rollout_input(policy, with_reference(policy, held)).kl.tolist() == [float(i) for i in range(len(rows))]
+    with pytest.raises(ValueError, match=r"KL weight is -1.0, expected a finite number of 0 or more"):
+        rollout_input(policy, [replace(rows[0], kl=-1.0)])
+
+
 @pytest.mark.parametrize(("loss", "kind"), [(GRPO(beta=0.01), "grpo"), (RLOO(), "rloo")])
 def test_training_on_rollouts_makes_what_was_rewarded_likelier(rollouts, tmp_path, loss, kind):
     policy, rows = rollouts
