@@ -248,6 +248,8 @@ def _check_selector(part: Any) -> Iterator[str]:
     # Any text among the settings may be a critic's name.
     names = [v for f in dataclasses.fields(part) if isinstance(v := getattr(part, f.name), str)]
     given = groups(list(dict.fromkeys(("answer", *names))))
+    if getattr(type(part), "turns", 1) > 1:
+        given = [_with_second_turns(group) for group in given]
     rows = list(part(given))
     yield from _same(rows, list(part(iter(given))), "gives other rows when called again")
     yield from _same_set(rows, list(part(given[::-1])), "depends on the order of the groups")
@@ -255,6 +257,22 @@ def _check_selector(part: Any) -> Iterator[str]:
     yield from (f"gives a {type(r).__name__}, its `example` is {kind.__name__}" for r in rows if type(r) is not kind)
     known = {t.id for g in given for t in g.trajectories}
     yield from (f"gives a row whose source '{r.source}' is no trajectory" for r in rows if r.source not in known)
+
+
+def _with_second_turns(group: Group) -> Group:
+    """Each attempt, and the next one as its revision: for a selector whose `turns` are 2."""
+    first = group.trajectories
+    later = [
+        dataclasses.replace(t, id=f"{before.id}~1", parent=before.id)
+        for before, t in zip(first, (*first[1:], first[0]), strict=True)
+    ]
+    names = list(dict.fromkeys(c.critic for c in group.critiques))
+    said = [
+        dataclasses.replace(group.by(name)[t.id], trajectory_id=revision.id)
+        for name in names
+        for revision, t in zip(later, (*first[1:], first[0]), strict=True)
+    ]
+    return dataclasses.replace(group, trajectories=(*first, *later), critiques=(*group.critiques, *said))
 
 
 def _check_metric(part: Any) -> Iterator[str]:

@@ -23,9 +23,11 @@ from mmevolve.losses.inputs import LossInput, LossOutput
 from mmevolve.metrics.best_of_n import BestOfN
 from mmevolve.models.scripted import Scripted
 from mmevolve.protocols import VLM
+from mmevolve.samplers.best_turns import BestTurns
 from mmevolve.samplers.feedback import Feedback
 from mmevolve.samplers.independent import Independent
 from mmevolve.samplers.pruned_paths import PrunedPaths
+from mmevolve.samplers.rationalized_turns import RationalizedTurns
 from mmevolve.samplers.reflect import Reflect
 from mmevolve.samplers.resampled import Resampled
 from mmevolve.samplers.review import Review
@@ -64,6 +66,8 @@ READY = {
     "samplers.PrunedPaths": PrunedPaths(STEPS, STEPS, n=3),
     "samplers.Reflect": Reflect(Independent(n=2), AnswerMatch()),
     "critics.Alignment": Alignment(Rewards()),
+    "samplers.BestTurns": BestTurns(AnswerMatch(), k=3, revisions=2),
+    "samplers.RationalizedTurns": RationalizedTurns(Review(n=2), AnswerMatch()),
     "samplers.Resampled": Resampled(Review(n=2), AnswerMatch(), k=2, of="wrong"),
     "metrics.BestOfN": BestOfN(ks=(1, 2)),
     "critics.AnswerPlusStep": AnswerPlusStep(StepReward(Rewards()), AnswerMatch()),
