@@ -141,7 +141,11 @@ class Metric:
 POINTS = ["sampling:2", "critiques:2", "examples:1", "training:2", "metrics:1"]
 LATER = ["sampling:3", "training:12", "metrics:2"]
 
-WATCH = "import faulthandler; faulthandler.dump_traceback_later(200, exit=True)"  # a run that hangs says where
+# A run that hangs says where; Ctrl-C is heard even where the tests run in the background of a shell.
+WATCH = (
+    "import faulthandler, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "faulthandler.dump_traceback_later(200, exit=True)"
+)
 
 
 def start(folder: Path, *more: str, **environment: str) -> subprocess.Popen:

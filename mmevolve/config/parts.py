@@ -51,6 +51,4 @@ def _is_part(node: Definition, room: str) -> bool:
     if room == "loops":
         return bool(node.args.kwonlyargs) and not node.args.args
     rows = any(noun in gives for noun in ("Sample]", "Demonstration]", "Preference]"))
-    return (room == "data" and rows and node.name != "load") or (
-        room == "evaluation" and "HeldOut" in gives
-    )
+    return (room == "data" and rows and node.name != "load") or (room == "evaluation" and "HeldOut" in gives)

@@ -36,7 +36,7 @@ class Gate:
     sees: Literal["first", "both"]
     above: float = 0.5
 
-    def __call__(self, pair: Pair) -> bool:
+    def takes(self, pair: Pair) -> bool:
         """Whether to take the second turn."""
         return self.chance(features(pair, self.critics, self.sees)) > self.above
 

@@ -214,7 +214,8 @@ def house(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
         file.write_text(textwrap.dedent(text), encoding="utf-8")
     package = Path(source.__file__).parents[1]
     (root / "config").symlink_to(package / "config")
-    (root / "models" / "preflight.py").symlink_to(package / "models" / "preflight.py")
+    for name in ("preflight.py", "checkpoint_preflight.py"):
+        (root / "models" / name).symlink_to(package / "models" / name)
     real = source.package_root
     monkeypatch.setattr(
         source, "package_root", lambda package=source.PACKAGE: root if package == "mmevolve" else real(package)

@@ -101,11 +101,10 @@ def test_a_model_folder_without_a_processor_is_found(write, house, recipe_text, 
         (folder / name).write_text("{}")
     (folder / "model.safetensors").write_bytes(b"")
     (folder / "chat_template.jinja").write_text("")
-    (found,) = lines(edited(recipe_text, "org/model", "./vlm"), write)
-    assert found == (
+    assert (
         "recipe.yaml:4:50: models.TransformersVLM: the model folder './vlm' has no processor"
         " (processor_config.json or preprocessor_config.json)"
-    )
+    ) in lines(edited(recipe_text, "org/model", "./vlm"), write)  # beside what its empty config and weights lack
     (found,) = lines(edited(recipe_text, "org/model", "./vml"), write)
     assert found == "recipe.yaml:4:50: models.TransformersVLM: there is no folder './vml': the nearest is 'vlm'"
 

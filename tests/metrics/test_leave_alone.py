@@ -103,7 +103,7 @@ def test_a_fitted_gate_decides():
     part = LeaveAlone(critics=("prm",))
     gate = part.fit(pairs(tellable(), "answer"))
     (sure,), (unsure,) = (pairs([question(999, 0, 0, s)], "answer") for s in (0.9, 0.1))
-    assert (gate(sure), gate(unsure)) == (False, True)
+    assert (gate.takes(sure), gate.takes(unsure)) == (False, True)
 
 
 def test_a_gate_may_not_read_the_answer():
