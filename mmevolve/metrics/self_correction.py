@@ -9,6 +9,7 @@ from typing import Literal
 
 from mmevolve.metrics.correction import compared
 from mmevolve.metrics.mean import mean
+from mmevolve.metrics.turns import figures
 from mmevolve.types import Group, Trajectory
 
 
@@ -43,23 +44,11 @@ class SelfCorrection:
     def __call__(self, groups: Sequence[Group]) -> dict[str, float]:
         counted = [found for group in groups if (found := self._shares(group)) is not None]
         kept, fixed, broken, stuck, bare_1, bare_2 = (mean([f[i] for f in counted]) for i in range(6))
-        first, second = kept + broken, kept + fixed
-        cl = kept / first if first > 0 else math.nan
-        cs = fixed / (fixed + stuck) if fixed + stuck > 0 else math.nan
-        spread = 2 * first * (fixed + stuck)
-        rss = (second - first**2) / spread if spread > 0 else math.nan
+        numbers = figures((kept, broken, fixed, stuck))
+        del numbers["visco_gain"]  # `TwoTurns` and `CorrectionGain` give it
         return {
-            "acc_t1": first,
-            "acc_t2": second,
-            "delta": second - first,
-            "delta_i_to_c": fixed,
-            "delta_c_to_i": broken,
-            "right_both": kept,
-            "wrong_both": stuck,
-            "cl": cl,
-            "cs": cs,
-            "rss": rss,
-            "undefined": float(sum(math.isnan(x) for x in (cl, cs, rss))),
+            **numbers,
+            "undefined": float(sum(math.isnan(numbers[name]) for name in ("cl", "cs", "rss"))),
             "unparsed_t1": bare_1,
             "unparsed_t2": bare_2,
         }
