@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 from mmevolve import verbs
 from mmevolve.benchmarks.ask import asking
@@ -15,7 +16,9 @@ from mmevolve.benchmarks.load import NotHere, load_samples
 from mmevolve.benchmarks.score import Rules
 from mmevolve.benchmarks.spec import find, load_spec
 from mmevolve.config.errors import ConfigError
+from mmevolve.config.ranges import Range
 from mmevolve.data.images import image_digest
+from mmevolve.metrics.accuracy import Accuracy, PassAtK
 from mmevolve.protocols import VLM, Critic, Metric, Sampler
 from mmevolve.store import RunStore
 from mmevolve.types import Group, ImageRef, Sample
@@ -56,6 +59,50 @@ class HeldOut:
         )
         said = store.once_a_run(at, f"{self.name}_critiques", verbs.critique, self.critics, attempts, self.data)
         return verbs.group(self.data, attempts, said)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What sampling finds and the greedy answer misses: pass@k less greedy accuracy, on the same questions.
+
+    While it is wide there is something to learn from; M-STaR watches it close while pass@k stays or falls.
+
+    Paper: M-STaR, arXiv:2412.17451 (pass@k and greedy accuracy on a held-out monitor set).
+
+    Attributes:
+        sampled: the evaluation with k or more attempts a question; its tables are read again, nothing is drawn anew.
+        greedy: the evaluation with the greedy answer to the same questions.
+        k: attempts allowed.
+        critic: the verifier.
+        name: stands before the number.
+
+    Raises:
+        ValueError: when the two do not hold the same questions.
+    """
+
+    sampled: HeldOut
+    greedy: HeldOut
+    k: Annotated[int, Range(1)] = 8
+    critic: str = "answer"
+    name: str = "gap"
+
+    def __post_init__(self) -> None:
+        one, other = ({s.id for s in side.data} for side in (self.sampled, self.greedy))
+        if one != other:
+            raise ValueError(
+                f"{self.name}: '{self.sampled.name}' and '{self.greedy.name}' share {len(one & other)} of "
+                f"{len(one | other)} questions, expected the same questions in both"
+            )
+
+    @property
+    def data(self) -> Sequence[Sample]:
+        return self.sampled.data
+
+    def __call__(self, policy: VLM, store: RunStore, *, at: int | str) -> dict[str, float]:
+        """The one number, `<name>/pass@k-greedy`."""
+        (tries,) = PassAtK(self.k, self.critic)(self.sampled.groups(policy, store, at=at)).values()
+        once = Accuracy(self.critic)(self.greedy.groups(policy, store, at=at))["accuracy"]
+        return {f"{self.name}/pass@{self.k}-greedy": tries - once}
 
 
 def benchmark(

@@ -93,6 +93,7 @@ def _cells(point: Mapping[str, Any]) -> list[str]:
     """A point as text, empty where nothing was measured."""
     at = point["round"]
     where = f"{point['loop']} round {at}" if isinstance(at, int) else f"{point['loop']} {at}"
+    where += ", undone" * bool(point.get("undone"))
     shares = [point[name] for name in ("accuracy", "pass@1", "pass@8", "right_answer_wrong_step")]
     trained = f"{point['rows']:,}" if point["rows"] else ""
     return [where[:34], *("" if share is None else percent(share) for share in shares), trained]

@@ -30,7 +30,7 @@ MOST: dict[str, dict[str, int]] = {
     "metrics": {"k": 2, "s": 2},
     "loops": {"rounds": 2, "passes": 1, "steps": 2},
     "training": {"steps": 1, "epochs": 1},
-    "evaluation": {"limit": QUESTIONS, "n": 2},
+    "evaluation": {"limit": QUESTIONS, "n": 2, "k": 2},
     "data": {"n": QUESTIONS, "descriptions": QUESTIONS},
     "models": {"eye_steps": 1},
 }

@@ -40,6 +40,7 @@ def summarise(path: str, loops: Sequence[str], *, seconds: float, peak_rss_bytes
             {
                 "loop": p.loop,
                 "round": p.at,
+                **({"undone": True} if p.undone else {}),
                 **{name: p.number(name) for name in SHORT.values()},
                 "rows": p.number("rows") or 0,
                 **{k: v for k, v in p.numbers.items() if k not in SHORT.values() and k != "rows"},
@@ -50,8 +51,8 @@ def summarise(path: str, loops: Sequence[str], *, seconds: float, peak_rss_bytes
 
 
 def _gained(folder: RunFolder, found: Sequence[Point], evaluation: str, number: str) -> dict[str, Any]:
-    """Accuracy at the first and the last point, and the gain between them, of one evaluation."""
-    accuracies = [p.number(number) for p in found if p.number(number) is not None]
+    """Accuracy at the first point and the last that stands, and the gain between them, of one evaluation."""
+    accuracies = [p.number(number) for p in found if p.number(number) is not None and not p.undone]
     gain = gain_of(folder, evaluation)
     return {
         "accuracy_before": accuracies[0] if accuracies else None,

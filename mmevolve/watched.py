@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmevolve import ranks, verbs
+from mmevolve.schedules import watch
 from mmevolve.schedules.watch import BEFORE, Monitor, place
 from mmevolve.store import RunStore
 
@@ -86,9 +87,5 @@ class Watched:
 
 def undone(store: RunStore) -> tuple[int, ...]:
     """Rounds of a loop that monitors undid, by its tables."""
-    found: set[int] = set()
-    for file in sorted(store.folder.glob(f"round=*/{TABLE}.parquet")):
-        round = int(file.parent.name.removeprefix("round="))
-        back = [alarm["to"] for alarm in store.table(round, TABLE) if alarm["action"] == "roll back"]
-        found |= {*range(min(back) + 1, round + 1)} if back else set()
-    return tuple(sorted(found))
+    rounds = sorted(int(f.parent.name.removeprefix("round=")) for f in store.folder.glob(f"round=*/{TABLE}.parquet"))
+    return watch.undone({round: store.table(round, TABLE) for round in rounds})

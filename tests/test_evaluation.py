@@ -1,7 +1,7 @@
 import pytest
 
 from mmevolve.critics.answer import AnswerMatch
-from mmevolve.evaluation import HeldOut, refuse_overlap
+from mmevolve.evaluation import Gap, HeldOut, refuse_overlap
 from mmevolve.metrics.accuracy import Accuracy
 from mmevolve.models.scripted import Scripted
 from mmevolve.samplers.independent import Independent
@@ -77,3 +77,27 @@ def test_draws_do_not_depend_on_the_round_so_rounds_are_paired(tmp_path):
     before, after = (evaluation.groups(Scripted(draw), store, at=at) for at in ("before", 3))
     assert before == after
     assert len({t.answer for g in before for t in g.trajectories}) > 2
+
+
+def test_the_gap_is_what_sampling_finds_and_the_greedy_answer_misses(tmp_path):
+    data = samples("a", "b", "c", "d")
+    # the first draw is right for a; one of four draws for b, two for c, none for d
+    right = {"a": (0, 1, 2, 3), "b": (2,), "c": (1, 3), "d": ()}
+
+    def say(said, seed, index):
+        text = said[-1].text if hasattr(said[-1], "text") else str(said)
+        name = next(n for n in right if f"many {n} ?" in text)
+        return "answer : 3" if index in right[name] else "answer : 4"
+
+    policy = Scripted(say)
+    greedy, several = held_out(data, "greedy"), held_out(data, "samples", n=4)
+    store = RunStore(str(tmp_path)).stage("evolve")
+    gap = Gap(several, greedy, k=2)
+    # pass@2 of 4: a 1, b 1 - C(3,2)/C(4,2) = 1/2, c 1 - C(2,2)/C(4,2) = 5/6, d 0; greedy: a alone
+    assert gap(policy, store, at=0) == {"gap/pass@2-greedy": pytest.approx((1 + 1 / 2 + 5 / 6) / 4 - 1 / 4)}
+    assert gap.data is data
+
+
+def test_a_gap_between_other_questions_is_refused():
+    with pytest.raises(ValueError, match="'samples' and 'greedy' share 1 of 3 questions, expected the same"):
+        Gap(held_out(samples("a", "b"), "samples"), held_out(samples("b", "c"), "greedy"))

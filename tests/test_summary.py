@@ -3,6 +3,9 @@ import json
 import pytest
 from report.fake_run import fake_run
 
+from mmevolve.finale import closing_lines
+from mmevolve.report.folder import open_run
+from mmevolve.report.page import page
 from mmevolve.statistics import paired_interval
 from mmevolve.store import RunStore
 from mmevolve.summary import summarise, write_summary
@@ -48,6 +51,19 @@ def test_a_loop_without_evaluations_is_listed_with_what_it_has(summary):
     reward = summary["rounds"][2]
     assert reward["rows"] == 48 and reward["step_auroc_prm"] == 0.8125
     assert reward["accuracy"] is None and reward["step_auroc_odd"] is None  # not a number is not a number
+
+
+def test_a_round_that_a_monitor_undid_is_shown_and_does_not_count(tmp_path):
+    run = fake_run(tmp_path, warm_up=True, finished=False)
+    whole = summarise(run, LOOPS, seconds=1.0, peak_rss_bytes=1)
+    alarm = {"monitor": "collapse", "action": "roll back", "why": "shorter", "to": 0}
+    RunStore(run).stage("evolve").once(1, "monitors", list, [alarm])
+    summary = summarise(run, LOOPS, seconds=1.0, peak_rss_bytes=1)
+    assert [r.get("undone") for r in summary["rounds"]] == [None] * 5 + [True]
+    assert summary["accuracy_after"] == whole["rounds"][-2]["accuracy"] != whole["accuracy_after"]
+    assert summary["gain"] == pytest.approx(summary["accuracy_after"] - summary["accuracy_before"])
+    assert "evolve round 1, undone" in "\n".join(closing_lines(summary, run=run))
+    assert "evolve round 1, undone" in page(open_run(run))
 
 
 def test_a_run_measured_once_has_no_gain(tmp_path):

@@ -24,13 +24,15 @@ from mmevolve.models.cache import RoomyLayer
 from mmevolve.models.parts import plain, trunk
 
 NAME = "mmevolve_split"
+BENT_BY = ("attn_logit_softcapping", "sinks")  # Gemma 2 and gpt-oss keep under these names what changes their scores
 _reading: ContextVar[SharedPrompts] = ContextVar("split_attention")
 
 
 def can_share(model: Any, cache: Cache) -> bool:
-    """Whether all of a model's layers keep every token and attend by the stock dense attention."""
+    """Whether all of a model's layers keep every token and attend by the stock dense attention and nothing more."""
     implementations = {config._attn_implementation for config in _configs(model)}
-    return implementations == {"sdpa"} and all(type(layer) is DynamicLayer for layer in cache.layers)
+    bends = any(getattr(layer, name, None) is not None for layer in _layers(model) for name in BENT_BY)
+    return implementations == {"sdpa"} and not bends and all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
 class SharedPrompts:
@@ -185,8 +187,12 @@ def _stack(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
 def _configs(model: Any) -> list[Any]:
     """The configs that a decoder's attention layers and its masks read the kind of attention from."""
     text = plain(model).config.get_text_config()
-    layers = (m.config for m in trunk(model).modules() if hasattr(m, "layer_idx") and hasattr(m, "config"))
-    return list({id(config): config for config in (text, *layers)}.values())
+    return list({id(config): config for config in (text, *(m.config for m in _layers(model)))}.values())
+
+
+def _layers(model: Any) -> list[Any]:
+    """Its attention modules."""
+    return [m for m in trunk(model).modules() if hasattr(m, "layer_idx") and hasattr(m, "config")]
 
 
 def _forward(

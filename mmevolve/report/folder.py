@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from mmevolve.schedules.watch import undone
 from mmevolve.store import RunStore, StoreError
 from mmevolve.types import Sample
 
@@ -50,6 +51,11 @@ class RunFolder:
         folder = Path(self.path) / loop
         rounds = sorted(int(f.name[6:]) for f in folder.glob("round=*") if f.is_dir() and f.name[6:].isdigit())
         return ["before", *rounds] if (folder / "before").is_dir() else list(rounds)
+
+    def undone(self, loop: str) -> tuple[int, ...]:
+        """Rounds of a loop that monitors undid: what was measured after them is not of the weights that stand."""
+        rounds = [at for at in self.points(loop) if isinstance(at, int) and self.has(loop, at, "monitors")]
+        return undone({at: self.table(loop, at, "monitors") for at in rounds})
 
     def has(self, loop: str, at: At, name: str) -> bool:
         """Whether a table is finished."""

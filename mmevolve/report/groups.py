@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from mmevolve.report.folder import At, RunFolder, open_run
 from mmevolve.report.honesty import ORACLE, step_critics
-from mmevolve.report.numbers import benchmarks, held_out, held_out_verdicts, main_evaluation, verifier
+from mmevolve.report.numbers import benchmarks, ends, held_out, held_out_verdicts, main_evaluation, verifier
 from mmevolve.types import Critique, Demonstration, Labelled, Preference, Sample, Trajectory
 
 MOST = 4  # attempts shown of one group
@@ -117,11 +117,11 @@ def _broken(folder: RunFolder) -> Iterator[Worth]:
 
 
 def _changed(folder: RunFolder, kind: str, rule: str, was: float, now: float) -> Iterator[Worth]:
-    places = held_out(folder)
+    places = ends(folder)
     if len(places) < 2:
         return
-    (before, after) = (held_out_verdicts(folder, *place) for place in (places[0], places[-1]))
-    first, last = (_read(folder, *place, main_evaluation(folder)) for place in (places[0], places[-1]))
+    (before, after) = (held_out_verdicts(folder, *place) for place in places)
+    first, last = (_read(folder, *place, main_evaluation(folder)) for place in places)
     samples = {**first.samples, **last.samples}
     by_family: dict[str, list[str]] = {}
     for name in before:

@@ -28,16 +28,20 @@ class Point:
         loop: which loop.
         at: `before`, or the round after whose training it was measured.
         numbers: as the metrics table holds them, with the four that every recipe reports under their short names.
+        undone: whether a monitor undid the round: its numbers are not of weights that stand.
     """
 
     loop: str
     at: At
     numbers: Mapping[str, float | None]
+    undone: bool = False
 
     @property
     def where(self) -> str:
         """The point in words, rounds counted from 0 as the folders count them."""
-        return f"{self.loop} round {self.at}" if isinstance(self.at, int) else f"{self.loop} {self.at}"
+        return (
+            f"{self.loop} round {self.at}{', undone' * self.undone}" if self.at != "before" else f"{self.loop} before"
+        )
 
     def number(self, name: str) -> float | None:
         """A number, None when it was not measured."""
@@ -82,10 +86,11 @@ def points(folder: RunFolder) -> list[Point]:
     short = SHORT | {f"{main_evaluation(folder)}{ACCURACY}": "accuracy"}
     found = []
     for loop in folder.loops:
+        gone = folder.undone(loop)
         for at in folder.points(loop):
             if folder.has(loop, at, "metrics"):
                 row = next(iter(folder.table(loop, at, "metrics")), {})
-                found.append(Point(loop, at, {short.get(k, k): finite(v) for k, v in row.items()}))
+                found.append(Point(loop, at, {short.get(k, k): finite(v) for k, v in row.items()}, at in gone))
     return found
 
 
@@ -156,6 +161,12 @@ def held_out(folder: RunFolder, evaluation: str | None = None) -> list[tuple[str
     ]
 
 
+def ends(folder: RunFolder, evaluation: str | None = None) -> list[tuple[str, At]]:
+    """The first measured place and the last one whose weights stand: what a gain is told between; or fewer."""
+    places = [(loop, at) for loop, at in held_out(folder, evaluation) if at not in folder.undone(loop)]
+    return [places[0], places[-1]] if len(places) > 1 else places
+
+
 def held_out_verdicts(folder: RunFolder, loop: str, at: At, evaluation: str | None = None) -> dict[str, float]:
     """Right or wrong by held-out question at one measured point."""
     name = main_evaluation(folder) if evaluation is None else evaluation
@@ -163,14 +174,14 @@ def held_out_verdicts(folder: RunFolder, loop: str, at: At, evaluation: str | No
 
 
 def gain_of(folder: RunFolder, evaluation: str | None = None) -> Interval | None:
-    """Gain in held-out accuracy from the first measured point to the last, paired by question, with its 95 % interval.
+    """Gain in held-out accuracy between the run's ends, paired by question, with its 95 % interval.
 
     None when fewer than two points were measured or they share fewer than two questions.
     """
-    places = held_out(folder, evaluation)
+    places = ends(folder, evaluation)
     if len(places) < 2:
         return None
-    before, after = (held_out_verdicts(folder, *place, evaluation) for place in (places[0], places[-1]))
+    before, after = (held_out_verdicts(folder, *place, evaluation) for place in places)
     both = [name for name in before if name in after]
     if len(both) < 2:
         return None
@@ -179,10 +190,10 @@ def gain_of(folder: RunFolder, evaluation: str | None = None) -> Interval | None
 
 def changed(folder: RunFolder) -> tuple[int, int]:
     """Held-out questions that went from wrong to right and from right to wrong, first against last measured point."""
-    places = held_out(folder)
+    places = ends(folder)
     if len(places) < 2:
         return 0, 0
-    before, after = (held_out_verdicts(folder, *place) for place in (places[0], places[-1]))
+    before, after = (held_out_verdicts(folder, *place) for place in places)
     both = [(before[k], after[k]) for k in before if k in after]
     return sum(b < a for b, a in both), sum(b > a for b, a in both)
 
@@ -205,11 +216,11 @@ def flows(folder: RunFolder) -> list[Flow]:
 
 def families(folder: RunFolder) -> list[Family]:
     """Held-out accuracy by question family, first against last measured point; empty when families are not known."""
-    places = held_out(folder)
+    places = ends(folder)
     if len(places) < 2:
         return []
     meta = {k: s.meta.get("family") for k, s in folder.questions(main_evaluation(folder)).items()}
-    before, after = (held_out_verdicts(folder, *place) for place in (places[0], places[-1]))
+    before, after = (held_out_verdicts(folder, *place) for place in places)
     names = list(dict.fromkeys(str(meta[k]) for k in before if meta.get(k) is not None))
     found = []
     for name in names:

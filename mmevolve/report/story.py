@@ -23,7 +23,7 @@ from mmevolve.statistics import mcnemar, wilson
 
 def headline(folder: RunFolder, points: list[Point], rounds: list[Flow]) -> str:
     """Before, after, the gain in plain words, and what it cost."""
-    shares = [p.numbers["accuracy"] for p in points if p.number("accuracy") is not None]
+    shares = [p.numbers["accuracy"] for p in points if p.number("accuracy") is not None and not p.undone]
     gain, cost = gain_of(folder), _cost(folder, rounds)
     if not shares:
         return (

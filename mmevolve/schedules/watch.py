@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from mmevolve.config.nearest import hint
 from mmevolve.config.ranges import Range
@@ -42,6 +42,15 @@ class Alarm:
 
 
 Monitor = Callable[[Rounds], Alarm | None]  # measured numbers by round, the present one last
+
+
+def undone(alarms: Mapping[int, Iterable[Mapping[str, Any]]]) -> tuple[int, ...]:
+    """Rounds that monitors undid, from what they said of each round, as the store keeps it."""
+    found: set[int] = set()
+    for round, said in alarms.items():
+        back = [int(alarm["to"]) for alarm in said if alarm["action"] == "roll back"]
+        found |= {*range(min(back) + 1, round + 1)} if back else set()
+    return tuple(sorted(found))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from mmevolve.models import decode as decoding
 from mmevolve.models.cache import position_offsets, prompt_positions, rope_modules
 from mmevolve.models.copies import Copies
 from mmevolve.models.encode import Row, collate
-from mmevolve.models.split_attention import NAME, SharedPrompts, can_share
+from mmevolve.models.split_attention import BENT_BY, NAME, SharedPrompts, can_share
 
 ROWS = 3
 
@@ -54,6 +54,18 @@ def test_logits_are_those_of_copied_caches(vlm):
         memory.keep(keep)
     for ids in said(3, len(keep), 1):
         same(shared.step(ids), copies.step(ids))
+
+
+@pytest.mark.parametrize("name", BENT_BY)
+def test_a_model_that_bends_its_attention_scores_copies(tiny, name):
+    assert shares(tiny)
+    layer = next(m for m in tiny.model.modules() if hasattr(m, "layer_idx") and hasattr(m, "config"))
+    setattr(layer, name, 30.0)
+    try:
+        assert not shares(tiny)
+    finally:
+        delattr(layer, name)
+    assert shares(tiny)
 
 
 @torch.inference_mode()
