@@ -22,7 +22,7 @@ from pathlib import Path
 from mstar_arms import STUDIES, Arm, Study
 
 from mmevolve.results import record
-from mmevolve.statistics import paired_interval
+from mmevolve.statistics import Interval, paired_interval
 from mmevolve.store import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,12 +99,15 @@ def table(study: Study, out: Path, seeds: int) -> list[str]:
         steps = f"{sum(honest[name]) / seeds:.3f}" if name in honest else ""
         each = " | ".join(f"{m:.3f}" for m in means)
         lines.append(f"| {name} | {each} | {sum(means) / seeds:.3f} | {steps} |")
-    lines += ["", "| difference, paired by question | points | 95 % interval | seed by seed |", "|" + " --- |" * 4]
+    heads = ["difference, paired by question", "points", "95 % interval", "seed by seed"]
+    heads += ["paper, in and out of domain", "ours"] if study.paper else []
+    lines += ["", f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for a, b in study.differences:
         gap = difference(points[b], points[a])
         each = [difference(points[b][s : s + 1], points[a][s : s + 1]).mean for s in range(seeds)]
         apart = ", ".join(f"{100 * g:+.1f}" for g in each)
-        lines.append(f"| {a} - {b} | {100 * gap.mean:+.1f} | {100 * gap.low:+.1f} to {100 * gap.high:+.1f} | {apart} |")
+        cells = [f"{a} - {b}", f"{100 * gap.mean:+.1f}", f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}", apart]
+        lines.append(f"| {' | '.join([*cells, *(beside(study.paper.get((a, b)), gap) if study.paper else [])])} |")
     if study.distance is not None:
         low, high = study.distance
         won = difference(after[low], after["step_reward"]).mean
@@ -113,6 +116,16 @@ def table(study: Study, out: Path, seeds: int) -> list[str]:
     if study.rounds:
         lines += ["", *by_round([r for arm in list(study.arms)[1:] for r in folders[arm]])]
     return [*lines, "", study.says] if study.says else lines
+
+
+def beside(paper: tuple[float, float] | None, ours: Interval) -> list[str]:
+    """The paper's two differences, and whether ours has the sign of their sum: decided by the interval alone."""
+    if paper is None:
+        return ["", ""]
+    said = f"{paper[0]:+.1f}, {paper[1]:+.1f}"
+    if ours.low <= 0 <= ours.high:
+        return [said, "undecided"]
+    return [said, "agrees" if (ours.low > 0) == (sum(paper) > 0) else "disagrees"]
 
 
 ROUND_BY_ROUND = {

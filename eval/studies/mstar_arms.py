@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Arm = tuple[str, list[str]]  # a recipe and its overrides
 QUICKSTART = "recipes/quickstart.yaml"
@@ -17,6 +17,7 @@ class Study:
         title: of its section in the results.
         arms: name -> recipe and overrides; the quickstart itself is `step_reward`, and runs first.
         differences: (a, b) pairs reported as a - b.
+        paper: the same differences in M-STaR's tables, where it has them: points on MathV360K's test set and MathVista.
         distance: (low, high) arms between which the step reward's share is given.
         rounds: give a table round by round as well.
         says: a line below the tables: how the arms differ beside what their names say.
@@ -28,6 +29,7 @@ class Study:
     distance: tuple[str, str] | None = None
     rounds: bool = False
     says: str = ""
+    paper: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
 
 
 def quickstart(**changes: object) -> Arm:
@@ -104,6 +106,12 @@ STUDIES = {
             "rest_em": quickstart(train__carry="nothing"),
         },
         [("step_reward", "iterative_rft"), ("iterative_rft", "rest_em"), ("step_reward", "rest_em")],
+        says="All refresh the data every 25 %; the paper compares these three at 100 %.",
+        paper={
+            ("step_reward", "iterative_rft"): (-0.1, 1.0),
+            ("iterative_rft", "rest_em"): (0.0, 0.6),
+            ("step_reward", "rest_em"): (-0.1, 1.6),
+        },
     ),
     "intervals": Study(
         "How often the data are refreshed",
@@ -115,6 +123,11 @@ STUDIES = {
         },
         [("step_reward", b) for b in ("every_100", "every_50", "every_12.5")],
         says="step_reward refreshes every 25 %. Same 3,200 questions and 180 steps in each (176 at 12.5 %).",
+        paper={
+            ("step_reward", "every_100"): (0.9, 0.5),
+            ("step_reward", "every_50"): (0.0, 1.0),
+            ("step_reward", "every_12.5"): (0.8, 1.1),
+        },
     ),
     "selectors": Study(
         "Which right attempts are trained on",
@@ -131,7 +144,16 @@ STUDIES = {
             ("threshold", "random_2"),
             ("random_2", "outcome_only"),
         ],
-        says="step_reward is top 2 above 0.5; threshold is all above 0.5; outcome_only is every right attempt.",
+        says="step_reward is top 2 above 0.5; threshold is all above 0.5; outcome_only is every right attempt.\n"
+        "top_1 keeps the most honest rows: right answers with a wrong step are fewest there, at the same accuracy.",
+        paper={
+            ("step_reward", "top_1"): (2.3, 0.2),
+            ("step_reward", "top_4"): (1.3, 0.8),
+            ("step_reward", "threshold"): (1.5, 1.7),
+            ("step_reward", "random_2"): (4.3, 3.7),
+            ("threshold", "random_2"): (2.8, 2.0),
+            ("random_2", "outcome_only"): (-2.1, -1.7),
+        },
     ),
     "controllers": Study(
         "Temperature by a controller",
@@ -148,6 +170,7 @@ STUDIES = {
             ("b_star", "step_reward"),
         ],
         says="step_reward keeps temperature 1; b_star also selects by its own threshold on 1[answer] + r_prm.",
+        paper={("reward_pass@2", "step_reward"): (0.6, 0.3), ("reward_pass@2", "pass@8"): (3.1, 1.5)},
     ),
     "unlabelled": Study(
         "Questions without a label",
@@ -164,6 +187,12 @@ STUDIES = {
             ("step_reward", "labelled_half"),
         ],
         says="Half of the questions have no label, but in step_reward, which is the oracle for them from round 0 on.",
+        paper={
+            ("vote_from_0", "labelled_half"): (-2.0, -1.0),
+            ("vote_from_50", "labelled_half"): (-2.4, -1.0),
+            ("vote_from_50", "vote_from_0"): (-0.4, 0.0),
+            ("step_reward", "labelled_half"): (-2.4, -0.1),
+        },
     ),
     "rounds": Study(
         "Rounds until the gain stops",
