@@ -5,12 +5,13 @@ time leaves out what other programs take; divided by two it is what two cores th
 
     python eval/performance/round_speed.py [repetitions [questions]]          (1 and 2,000 unless told; minutes)
 
-One thread. Every unit is judged by the step reward twice, as shipped and with `trees: true`; the latter is not part of
-the round's time. The figures go into eval/results.md.
+One thread. Every unit is judged by the step reward three times: as shipped, with `trees: true`, and so with right attempts
+alone; the latter two are not part of the round's time. The figures go into eval/results.md.
 
 The last line is JSON: `ours` is the median of the round's processor seconds over two, `peer` the 90 s that a round may
 take, `ratio` the median of peer to ours, `min` and `max` the least and largest of the `n` ratios. `step_reward_share`
-is the step reward's time over that of sampling, which may be 0.2; `trees_share` is that with `trees: true`.
+is the step reward's time over that of sampling, which may be 0.2; `trees_share` is that with `trees: true`,
+`right_share` that with `given: $answer` as well.
 """
 
 from __future__ import annotations
@@ -91,11 +92,10 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     rounds = [one_round(questions) for _ in range(repetitions)]
-    for stages, wall, _, _ in rounds:
+    for stages, wall, *_ in rounds:
         print(f"processor seconds { ({k: round(v, 2) for k, v in stages.items()}) }, wall {wall:.1f} s")
     halves = [sum(stages.values()) / 2 for stages, *_ in rounds]
-    shares = [judging / stages["trajectories"] for stages, _, judging, _ in rounds]
-    trees = [judging / stages["trajectories"] for stages, _, _, judging in rounds]
+    shares, trees, right = ([ways[i] / stages["trajectories"] for stages, _, *ways in rounds] for i in range(3))
     ratios = [TARGET / half for half in halves]
     line = {
         "measure": f"one round of {questions} questions x {ATTEMPTS} attempts, all stages, processor seconds over two",
@@ -109,6 +109,7 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "step_reward_share": round(statistics.median(shares), 3),
         "trees_share": round(statistics.median(trees), 3),
+        "right_share": round(statistics.median(right), 3),
     }
     sampling = statistics.median(stages["trajectories"] for stages, *_ in rounds)
     said = [
@@ -119,9 +120,10 @@ def main() -> None:
         "| --- | --- | --- | --- |",
         f"| as shipped | {line['step_reward_share'] * sampling:.1f} | {line['step_reward_share']} | 0.2 |",
         f"| `trees: true` | {line['trees_share'] * sampling:.1f} | {line['trees_share']} | 0.2 |",
+        f"| and `given: $answer` | {line['right_share'] * sampling:.1f} | {line['right_share']} | 0.2 |",
         "",
         f"Sampling took {sampling:.1f} processor seconds; the whole round {line['wall_seconds']} s of wall clock, the "
-        "second judging included.",
+        "second and third judging included. With `given` only right attempts are read; a wrong one's reward is 0.",
         "",
         f"`{json.dumps(line)}`",
     ]
@@ -129,8 +131,8 @@ def main() -> None:
     print(json.dumps(line))
 
 
-def one_round(questions: int) -> tuple[dict[str, float], float, float, float]:
-    """Processor seconds by stage, wall seconds of the whole, processor seconds of the step reward, of that by trees."""
+def one_round(questions: int) -> tuple[dict[str, float], float, float, float, float]:
+    """Processor seconds by stage, wall seconds of the whole, processor seconds of the three ways to judge."""
     policy = TransformersVLM(TINY)
     prm = StepRewardModel(TINY, freeze="all", reads="likelihood")
     trees = StepRewardModel(TINY, freeze="all", reads="likelihood", trees=True)
@@ -141,6 +143,7 @@ def one_round(questions: int) -> tuple[dict[str, float], float, float, float]:
     greedy = Independent(n=1, temperature=0.0, max_tokens=72)
     judging: list[float] = []
     by_trees: list[float] = []
+    of_right: list[float] = []
     watch = Watch()
     with tempfile.TemporaryDirectory() as folder, shown_on(watch):
         start = time.perf_counter()
@@ -154,6 +157,7 @@ def one_round(questions: int) -> tuple[dict[str, float], float, float, float]:
                 AnswerMatch(),
                 Timed(StepReward(prm), judging),
                 Timed(StepReward(trees, name="prm_trees"), by_trees, "prm_trees"),
+                Timed(StepReward(trees, name="prm_given", given=AnswerMatch()), of_right, "prm_given"),
             ],
             selector=TopK(k=2),
             train=Fit(loss=SFT(), optimizer=partial(torch.optim.AdamW, lr=3e-4), steps=STEPS, carry="optimizer"),
@@ -162,8 +166,8 @@ def one_round(questions: int) -> tuple[dict[str, float], float, float, float]:
         )
         wall = time.perf_counter() - start
     stages = {k: v for k, v in watch.spent.items() if not k.startswith("evolve before")}
-    stages["critiques"] -= sum(by_trees)
-    return stages, wall, sum(judging), sum(by_trees)
+    stages["critiques"] -= sum(by_trees) + sum(of_right)
+    return stages, wall, sum(judging), sum(by_trees), sum(of_right)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from mmevolve.keys import without_defaults
 from mmevolve.prompts import template
+from mmevolve.protocols import Critic
 from mmevolve.text import ask
 from mmevolve.types import Critique, Sample, Trajectory
 
@@ -41,21 +43,39 @@ class StepReward:
         so_far: what a step score of the critique says: the step `alone`, or the least or the product (of probabilities)
             of all up to it.
         prompt: the prompt template under which the attempts are read.
+        given: a verifier; an attempt that it does not pass is not read and scores 0, as in R = 1[answer right] * min
+            over steps, and has no step scores. None reads all, as metrics that hold the steps of wrong attempts against
+            an oracle need.
 
     Raises:
         ValueError: when the model does not give one number a step.
     """
+
+    sees_image: ClassVar[bool] = True
+    sees_outcome: ClassVar[bool] = False
 
     model: Any
     name: str = "prm"
     fold: Literal["min", "last", "mean", "product"] = "min"
     so_far: Literal["alone", "min", "product"] = "alone"
     prompt: str = "question"
+    given: Critic | None = None
+
+    def describe(self) -> dict[str, Any]:
+        return without_defaults(self, ("so_far", "given"))
 
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
         words = template(self.prompt)
-        scores = self.model.score_steps([ask(s, words) for s, _ in items], [t.text for _, t in items])
-        for (_, trajectory), steps in zip(items, scores, strict=True):
+        passed = [True] * len(items)
+        if self.given is not None:
+            passed = [c.score is not None and c.score > 0 for c in self.given(items)]
+        read = [item for item, good in zip(items, passed, strict=True) if good]
+        scores = iter(self.model.score_steps([ask(s, words) for s, _ in read], [t.text for _, t in read]))
+        for (_, trajectory), good in zip(items, passed, strict=True):
+            if not good:
+                yield Critique(trajectory.id, self.name, 0.0, sees_image=True)
+                continue
+            steps = next(scores)
             if len(steps) != len(trajectory.steps) or any(math.isnan(s) for s in steps):
                 raise ValueError(
                     f"trajectory '{trajectory.id}': step scores {steps} for {len(trajectory.steps)} steps "

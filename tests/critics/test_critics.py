@@ -5,6 +5,7 @@ from mmevolve.critics.oracle import Oracle
 from mmevolve.critics.step_reward import StepReward
 from mmevolve.critics.vote import Vote
 from mmevolve.data.shapes.dataset import gold, shapes
+from mmevolve.keys import describe
 from mmevolve.text import split_steps
 from mmevolve.types import Critique, Sample, Step, Trajectory
 
@@ -146,3 +147,15 @@ def test_an_attempt_without_steps_has_no_score_but_a_reason():
 def test_a_model_that_does_not_give_one_number_a_step_is_refused(scores):
     with pytest.raises(ValueError, match=r"trajectory 'one/0/0': step scores .* for 2 steps \(critic 'prm'\)"):
         list(StepReward(Table(scores))([(ONE, attempt(ONE, 0, "4", "a", "b"))]))
+
+
+def test_a_step_reward_given_a_verifier_reads_right_attempts_alone_and_the_others_are_worth_nothing():
+    model = Table((0.5, 0.25), (0.5, 0.25))
+    items = [
+        (ONE, attempt(ONE, 0, "4", "a", "b")),
+        (ONE, attempt(ONE, 1, "5", "a", "b")),
+        (ONE, attempt(ONE, 2, "4", "a", "b")),
+    ]
+    said = list(StepReward(model, given=AnswerMatch())(items))
+    assert [(c.score, c.step_scores) for c in said] == [(0.25, (0.5, 0.25)), (0.0, ()), (0.25, (0.5, 0.25))]
+    assert "given" not in describe(StepReward(model)) and "given" in describe(StepReward(model, given=AnswerMatch()))
