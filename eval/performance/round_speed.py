@@ -5,8 +5,8 @@ time leaves out what other programs take; divided by two it is what two cores th
 
     python eval/performance/round_speed.py [repetitions [questions]]          (1 and 2,000 unless told; minutes)
 
-One thread. Every unit is judged by the step reward three times: as shipped, with `trees: true`, and so with right attempts
-alone; the latter two are not part of the round's time. The figures go into eval/results.md.
+One thread. Every unit is judged by the step reward three times: as shipped, with `trees: true`, and so with right
+attempts alone; the latter two are not part of the round's time. The figures go into eval/results.md.
 
 The last line is JSON: `ours` is the median of the round's processor seconds over two, `peer` the 90 s that a round may
 take, `ratio` the median of peer to ours, `min` and `max` the least and largest of the `n` ratios. `step_reward_share`

@@ -158,4 +158,4 @@ def test_a_step_reward_given_a_verifier_reads_right_attempts_alone_and_the_other
     ]
     said = list(StepReward(model, given=AnswerMatch())(items))
     assert [(c.score, c.step_scores) for c in said] == [(0.25, (0.5, 0.25)), (0.0, ()), (0.25, (0.5, 0.25))]
-    assert "given" not in describe(StepReward(model)) and "given" in describe(StepReward(model, given=AnswerMatch()))
+    assert "given" not in describe(StepReward(None)) and "given" in describe(StepReward(None, given=AnswerMatch()))
