@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import math
@@ -23,6 +24,9 @@ from mmevolve.console import Console, shown_on
 
 PACKAGES = ("mmevolve", "torch", "transformers", "peft", "lightning", "datasets", "tokenizers", "numpy", "pyarrow")
 
+# A disk that is full or a place where this user may not write; any other error of the system is told in full.
+NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+
 CHANGED = 0.3  # share of verdicts that a run is expected to change, for what its held-out questions can show
 
 
@@ -32,14 +36,24 @@ def run(path: str, overrides: Sequence[str] = (), *, dry_run: bool = False, allo
     if recipe is None:
         return 2
     folder = run_folder(recipe)
-    with lock(folder) as free:
-        if not free:
-            print(
-                f"{folder} is in use by another process: wait for it, or give this run another store.path",
-                file=sys.stderr,
-            )
-            return 2
-        return _help(recipe, allow) if ranks.helps() else _run(recipe, folder, Console(), allow)
+    try:
+        with lock(folder) as free:
+            if not free:
+                print(
+                    f"{folder} is in use by another process: wait for it, or give this run another store.path",
+                    file=sys.stderr,
+                )
+                return 2
+            return _help(recipe, allow) if ranks.helps() else _run(recipe, folder, Console(), allow)
+    except OSError as error:
+        if error.errno not in NO_WRITING or os.environ.get("MMEVOLVE_TRACEBACK"):
+            raise
+        print(
+            f"cannot use {error.filename or folder}: {error.strerror}; finished tables are whole, make room or "
+            "give this run another store.path, and run the same command again",
+            file=sys.stderr,
+        )
+        return 2
 
 
 def _help(recipe: Recipe, allow: Collection[str]) -> int:
@@ -254,15 +268,23 @@ def note_run(recipe: Recipe, folder: Path) -> None:
 
 def keep_times(folder: Path, console: Console, seconds: float) -> None:
     """Add this process's stage times to what earlier tries of the same run took."""
-    path = folder / "timings.json"
-    old = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({**old, **console.seconds, "total": round(seconds, 2)}, indent=1))
+    path, aside = folder / "timings.json", folder / "timings.json.tmp"
+    aside.write_text(json.dumps({**_times(folder), **console.seconds, "total": round(seconds, 2)}, indent=1))
+    os.replace(aside, path)
 
 
 def spent_before(folder: Path) -> float:
     """Seconds that finished earlier runs of this folder took."""
-    path = folder / "timings.json"
-    return float(json.loads(path.read_text()).get("total", 0.0)) if path.exists() else 0.0
+    return float(_times(folder).get("total", 0.0))
+
+
+def _times(folder: Path) -> dict[str, float]:
+    """Times so far; none where the file is not there or damaged: they are only times, and no run ends for them."""
+    try:
+        found = json.loads((folder / "timings.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def peak_memory() -> int:

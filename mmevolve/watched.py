@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from mmevolve.schedules.watch import BEFORE, Monitor, place
 from mmevolve.store import RunStore
 
 TABLE = "monitors"
+PAUSED, RESUMED = "paused", "resumed"  # tables of a round that a monitor stopped: it was said; the command came again
 
 
 class Halted(RuntimeError):
@@ -44,7 +44,6 @@ class Watched:
     def __init__(self, store: RunStore, learner: Any):
         self.store = StandingStore(store.path, store.stage_name)
         self.start = getattr(learner, "version", None)
-        self.began = time.time()
 
     def obey(
         self, learner: Any, monitors: Sequence[Monitor], history: Sequence[Mapping[str, float]], round: int
@@ -55,8 +54,6 @@ class Watched:
             Paused: when a monitor pauses the run and this command has not been given again since.
         """
         rounds = {r: history[r + 1] for r in range(BEFORE, round + 1) if r not in self.store.undone}
-        file = self.store.round_folder(round) / f"{TABLE}.parquet"
-        known = file.exists() and not ranks.helps()
         alarms = self.store.once(round, TABLE, verbs.watch, monitors, rounds, round=round)
         for alarm in alarms:
             self.store.console.say(f"  !! {self.store.stage_name} {place(round)}, {alarm['action']}: {alarm['why']}")
@@ -64,12 +61,32 @@ class Watched:
         if back:
             self.roll_back(learner, round, min(back))
         pauses = [alarm["why"] for alarm in alarms if alarm["action"] == "pause"]
-        seen = known or (ranks.helps() and file.stat().st_mtime < self.began)
-        if pauses and not seen:
-            raise Paused(
-                f"{self.store.stage_name}, {place(round)}: paused by a monitor. {'; '.join(pauses)}. Every table is "
-                "kept; the same command goes on"
-            )
+        if pauses:
+            self.pause(pauses, round)
+
+    def pause(self, why: Sequence[str], round: int) -> None:
+        """Stop, or go on when the stop was carried out and the command has been given again.
+
+        That a pause was said is a table of its own, written after the words and before the stop: a kill before it
+        pauses the run again, one after it finds the words said. No clock is asked.
+
+        Raises:
+            Paused: the first time, and in processes that help the one that stops.
+        """
+        said = Paused(
+            f"{self.store.stage_name}, {place(round)}: paused by a monitor. {'; '.join(why)}. Every table is kept; the "
+            "same command goes on"
+        )
+        if ranks.helps():
+            try:
+                return ranks.wait_for(self.store.round_folder(round) / f"{RESUMED}.parquet")
+            except ChildProcessError:
+                raise said from None
+        before = any(self.store.round_folder(round + 1).glob("*.parquet"))  # runs that kept no such table went on
+        told = before or bool(self.store.table(round, PAUSED))
+        self.store.once(round, RESUMED if told else PAUSED, list, [{"why": sentence} for sentence in why])
+        if not told:
+            raise said
 
     def roll_back(self, learner: Any, round: int, to: int) -> None:
         """Put the learner back to what it was after another round, or at the loop's start."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 
 import pytest
 
+from mmevolve import ranks
 from mmevolve.console import Console, shown_on
 from mmevolve.critics.answer import AnswerMatch
 from mmevolve.loops import count_rounds, evolve, share
@@ -18,7 +20,7 @@ from mmevolve.schedules.watch import Watch
 from mmevolve.selectors.correct import Correct
 from mmevolve.store import RunStore
 from mmevolve.types import Sample
-from mmevolve.watched import Paused, undone
+from mmevolve.watched import Paused, Watched, undone
 
 DATA = [Sample(f"train{i}", f"{i} ?", answer="1") for i in range(12)]
 PROBE = [Sample(f"probe{i}", f"{i} !", answer="1") for i in range(40)]
@@ -129,6 +131,47 @@ def test_a_pause_lasts_until_the_command_is_given_again(tmp_path):
     assert not (tmp_path / "a" / "evolve" / "round=002").exists()
     learner = run(tmp_path / "a", Learner(), values=FALLS, monitors=[watch])
     assert learner.weights == (0, 1, 2, 3)
+
+
+def test_a_kill_between_the_alarm_and_the_stop_does_not_lose_the_pause(tmp_path, monkeypatch):
+    watch = Watch("held/x", "exploration", fall=0.1, then="pause")
+    words = {"values": FALLS, "monitors": [watch]}
+    with monkeypatch.context() as patch:
+        patch.setattr(Watched, "pause", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, Learner(), **words)
+    assert len(table(tmp_path, 1, "monitors")) == 1
+    with pytest.raises(Paused, match="round 1: paused by a monitor"):
+        run(tmp_path, Learner(), **words)
+    assert run(tmp_path, Learner(), **words).weights == (0, 1, 2, 3)
+    assert "fell from 0.6" in table(tmp_path, 1, "resumed")[0]["why"]
+
+
+def test_a_finished_run_that_was_paused_before_pauses_were_kept_is_not_paused_again(tmp_path):
+    watch = Watch("held/x", "exploration", fall=0.1, then="pause")
+    with pytest.raises(Paused):
+        run(tmp_path, Learner(), values=FALLS, monitors=[watch])
+    run(tmp_path, Learner(), values=FALLS, monitors=[watch])
+    for name in ("paused", "resumed"):
+        (tmp_path / "evolve" / "round=001" / f"{name}.parquet").unlink()
+    assert run(tmp_path, Learner(), values=FALLS, monitors=[watch]).weights == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_a_process_that_helps_does_as_the_first_one_whatever_the_clock_says(tmp_path, monkeypatch, resumes):
+    """It waits for the table that says the command came again, or for the first process to be gone."""
+    watched = Watched(RunStore(str(tmp_path), "evolve"), Learner())
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    if resumes:
+        path = tmp_path / "evolve" / "round=000" / "resumed.parquet"
+        RunStore(str(tmp_path)).write(path, [{"why": "x"}])
+        os.utime(path, (4e9, 4e9))
+        assert watched.pause(["x"], 0) is None
+    else:
+        parents = iter([1, 2])
+        monkeypatch.setattr(ranks.os, "getppid", lambda: next(parents))
+        with pytest.raises(Paused):
+            watched.pause(["x"], 0)
 
 
 def test_a_roll_back_takes_weights_and_optimizer_back_and_a_resume_does_the_same(tmp_path):
