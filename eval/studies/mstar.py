@@ -114,7 +114,8 @@ def table(study: Study, out: Path, seeds: int) -> list[str]:
         room = difference(after[low], after[high]).mean
         lines += ["", f"Share of the distance from {low} to {high} that the step reward wins: {won / room:.2f}"]
     if study.rounds:
-        lines += ["", *by_round([r for arm in list(study.arms)[1:] for r in folders[arm]])]
+        runs = [evolved(f) for arm in list(study.arms)[1:] for f in folders[arm]]
+        lines += ["", *by_round(runs), "", *late_changes(runs)]
     return [*lines, "", study.says] if study.says else lines
 
 
@@ -139,10 +140,28 @@ ROUND_BY_ROUND = {
 }
 
 
-def by_round(folders: list[Path]) -> list[str]:
+def evolved(folder: Path) -> list[dict]:
+    """What a run measured before its rounds and after each."""
+    return [row for row in json.loads((folder / "summary.json").read_text())["rounds"] if row["loop"] == "evolve"]
+
+
+def late_changes(runs: list[list[dict]], last: int = 3) -> list[str]:
+    """Markdown: how the mean of the last rounds differs from that of as many before, by seed, and from the start."""
+    lines = [f"| rounds {len(runs[0]) - 1 - last} and later, less | the {last} rounds before | the start |"]
+    lines.append("| --- | --- | --- |")
+    for name, key in ROUND_BY_ROUND.items():
+        ends = [[row.get(key) for row in (rows[0], *rows[-2 * last :])] for rows in runs]
+        late = [sum(values[-last:]) / last for values in ends]
+        before = [sum(values[1 : last + 1]) / last for values in ends]
+        cells = [paired_interval(before, late)]
+        cells += [paired_interval([v[0] for v in ends], late)] if all(v[0] is not None for v in ends) else []
+        shown = [f"{i.mean:+.3f} ({i.low:+.3f} to {i.high:+.3f})" for i in cells]
+        lines.append(f"| {name} | {' | '.join([*shown, ''][:2])} |")
+    return lines
+
+
+def by_round(runs: list[list[dict]]) -> list[str]:
     """Markdown: what was measured after each round, mean over the runs."""
-    runs = [json.loads((f / "summary.json").read_text())["rounds"] for f in folders]
-    runs = [[row for row in rows if row["loop"] == "evolve"] for rows in runs]
     lines = [f"| round | {' | '.join(ROUND_BY_ROUND)} |", "|" + " --- |" * (len(ROUND_BY_ROUND) + 1)]
     for rows in zip(*runs, strict=True):
         means = [[row[key] for row in rows if row.get(key) is not None] for key in ROUND_BY_ROUND.values()]

@@ -213,5 +213,6 @@ STUDIES = {
         },
         [("ten_rounds", "step_reward")],
         rounds=True,
+        says="The paper: pass@k keeps falling, so exploration stops the gain; reward-pass@2 saturates early.",
     ),
 }
