@@ -77,7 +77,11 @@ class Sampler(Protocol):
 
 
 class Critic(Protocol):
-    """Anything that judges a trajectory: verifiers, judges, reward models. `name` is the column others refer to."""
+    """Anything that judges a trajectory: verifiers, judges, reward models. `name` is the column others refer to.
+
+    A critic of the package also declares what it is given beside the attempt: `sees_image`, and `sees_outcome`, the
+    reference answer or what else knows the truth. Those that ask other critics declare what these do.
+    """
 
     name: str
 

@@ -2,17 +2,18 @@ import importlib
 import random
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
 
 from mmevolve.config.parts import parts
-from mmevolve.contracts import check_part, kind_of, main, samples
+from mmevolve.contracts import attempts, check_part, kind_of, main, samples
 from mmevolve.critics.alignment import Alignment
 from mmevolve.critics.answer import AnswerMatch
 from mmevolve.critics.answer_plus_step import AnswerPlusStep
 from mmevolve.critics.each_prefix import EachPrefix
+from mmevolve.critics.look_back import LookBack
 from mmevolve.critics.parm import PARM
 from mmevolve.critics.parm_labels import ClarityLabels, PotentialLabels
 from mmevolve.critics.rollout_value import RolloutValue
@@ -57,6 +58,7 @@ YES = YesNo(Scripted(lambda said, seed, index: "yes" if stable_seed(said) % 2 el
 READY = {
     "critics.ClarityLabels": ClarityLabels(rule="claim"),
     "critics.EachPrefix": EachPrefix(YES),
+    "critics.LookBack": LookBack(Scripted(guess), by="rule"),
     "critics.PARM": PARM(STEPS, STEPS, STEPS),
     "critics.PotentialLabels": PotentialLabels(STEPS, StepReward(Rewards(), fold="mean"), clear=-1.0),
     "critics.PseudoAnswer": PseudoAnswer(WeightedVote(STEPS), AnswerMatch()),
@@ -102,6 +104,24 @@ def test_every_part_of_the_package_keeps_the_contract(name):
 def test_every_part_is_of_its_rooms_kind(name):
     expected = "other" if name == "samplers.Rollouts" else ROOMS[name.partition(".")[0]]
     assert kind_of(found(name)) == expected
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("critics.")])
+def test_every_critic_declares_what_it_is_given_beside_the_attempt(name):
+    part = READY.get(name) or found(name)()
+    assert isinstance(part.sees_image, bool) and isinstance(part.sees_outcome, bool)
+    said = part([(s, t) for s in samples() for t in attempts(s)])
+    assert part.sees_image or not any(c.sees_image for c in said)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("critics.")])
+def test_a_critic_that_does_not_see_the_outcome_judges_without_it(name):
+    """Another reference answer and no scene: what it says must stay the same."""
+    part = READY.get(name) or found(name)()
+    items = [(s, t) for s in samples() for t in attempts(s)]
+    if not part.sees_outcome:
+        hidden = [(replace(s, answer="hidden", meta={}), t) for s, t in items]
+        assert list(part(hidden)) == list(part(items))
 
 
 def test_there_are_parts_of_every_kind():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from mmevolve.text import fill
 from mmevolve.types import Critique, ImageRef, Sample, Trajectory
@@ -28,6 +28,9 @@ class Alignment:
         fold: min or mean of the steps' cosines.
         caption: the text read for the answer: a template with `{answer}`, and `{question}` if it helps.
     """
+
+    sees_image: ClassVar[bool] = True
+    sees_outcome: ClassVar[bool] = False
 
     embedder: Any
     name: str = "alignment"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mmevolve.answers import equal
 from mmevolve.types import Critique, Sample, Trajectory
@@ -16,6 +17,9 @@ class AnswerMatch:
     Attributes:
         name: the column other parts refer to.
     """
+
+    sees_image: ClassVar[bool] = False
+    sees_outcome: ClassVar[bool] = True
 
     name: str = "answer"
 

@@ -31,6 +31,14 @@ class AnswerPlusStep:
     verifier: Critic
     name: str = "reward"
 
+    @property
+    def sees_image(self) -> bool:
+        return self.steps.sees_image or self.verifier.sees_image
+
+    @property
+    def sees_outcome(self) -> bool:
+        return self.steps.sees_outcome or self.verifier.sees_outcome
+
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
         for verdict, said in zip(self.verifier(items), self.steps(items), strict=True):
             error = verdict.error if verdict.score is None else said.error if said.score is None else None

@@ -23,6 +23,14 @@ class EachPrefix:
     critic: Critic
     name: str = "prefix"
 
+    @property
+    def sees_image(self) -> bool:
+        return self.critic.sees_image
+
+    @property
+    def sees_outcome(self) -> bool:
+        return self.critic.sees_outcome
+
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
         wanted: dict[tuple[str, tuple[str, ...]], tuple[Sample, Trajectory]] = {}
         for sample, t in items:

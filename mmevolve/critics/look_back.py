@@ -158,7 +158,7 @@ class LookBack:
                 so_far = listed([s.text for s in t.steps[:k]])
                 places.append((i, k - 1))
                 prompts.append(Prompt.of(ask(sample, words, steps=so_far, number=str(k), most=str(self.most))))
-        replies = self.calls("questions", self.model, prompts, self._draw(self.look_tokens))
+        replies = self.calls.replies("questions", self.model, prompts, self._draw(self.look_tokens))
         asked: list[list[tuple[str, ...]]] = [[() for _ in t.steps] for _, t in items]
         for (i, k), reply in zip(places, replies, strict=True):
             found = questions(reply[0], self.most) if reply else None
@@ -173,7 +173,7 @@ class LookBack:
             (i, question) for i, own in enumerate(asked) for question in dict.fromkeys(q for step in own for q in step)
         ]
         prompts = [Prompt(tuple(items[i][0].images), fill(put, question=question)) for i, question in wanted]
-        replies = self.calls("looks", self.model, prompts, self._draw(self.look_tokens))
+        replies = self.calls.replies("looks", self.model, prompts, self._draw(self.look_tokens))
         seen: list[dict[str, str]] = [{} for _ in items]
         for (i, question), reply in zip(wanted, replies, strict=True):
             if reply:
@@ -183,7 +183,7 @@ class LookBack:
     def _fresh(self, items: Items) -> list[tuple[str, ...]]:
         """Fresh answers to each sample's question."""
         prompts = [Prompt.of(ask(sample, template(self.prompt))) for sample, _ in items]
-        return self.calls("candidates", self.model, prompts, self._draw(self.max_tokens, n=self.candidates))
+        return self.calls.replies("candidates", self.model, prompts, self._draw(self.max_tokens, n=self.candidates))
 
     def _synthesis(self, items: Items, prompts: Sequence[Prompt]) -> Iterator[Critique]:
         """The critiques; those that lack a verdict are asked for again, and of all tries the fullest counts."""
@@ -192,7 +192,7 @@ class LookBack:
             todo = [i for i, found in enumerate(best) if found is None or found[0] > 0]
             draw = self._draw(self.max_tokens, attempt=attempt)
             for i, reply in zip(
-                todo, self.calls("critiques", self.model, [prompts[i] for i in todo], draw), strict=True
+                todo, self.calls.replies("critiques", self.model, [prompts[i] for i in todo], draw), strict=True
             ):
                 said = parse(reply[0] if reply else "", len(items[i][1].steps))
                 lacks = said.steps.count(None) + (len(said.steps) + 1) * (said.answer is None)

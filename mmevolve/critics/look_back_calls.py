@@ -66,7 +66,7 @@ class Calls:
         unread = "".join(f"; {n:,} {kind} could not be read" for kind, n in self.unread.items() if n)
         return f"{self.asked.total():,} calls, {self.saved.total():,} saved: {', '.join(parts)}{unread}"
 
-    def __call__(self, kind: str, model: VLM, prompts: Sequence[Prompt], draw: Draw) -> list[tuple[str, ...]]:
+    def replies(self, kind: str, model: VLM, prompts: Sequence[Prompt], draw: Draw) -> list[tuple[str, ...]]:
         """The replies' texts to every prompt, in order; none where the model failed, which is not remembered."""
         keys = [(kind, model.name, draw, prompt) for prompt in prompts]
         known = {key: self._said[key] for key in keys if key in self._said}

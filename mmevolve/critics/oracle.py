@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mmevolve.data.shapes.dataset import world_of
 from mmevolve.data.shapes.oracle import complete, judge
@@ -19,6 +20,9 @@ class Oracle:
     Attributes:
         name: says that it is the oracle wherever its verdicts appear.
     """
+
+    sees_image: ClassVar[bool] = True
+    sees_outcome: ClassVar[bool] = True
 
     name: str = "oracle"
 

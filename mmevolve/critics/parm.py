@@ -47,6 +47,14 @@ class PARM:
     hopeful: float = 0.5
     assess: Literal["once", "every"] = "once"
 
+    @property
+    def sees_image(self) -> bool:
+        return self.clarity.sees_image or self.potential.sees_image or self.outcome.sees_image
+
+    @property
+    def sees_outcome(self) -> bool:
+        return self.clarity.sees_outcome or self.potential.sees_outcome or self.outcome.sees_outcome
+
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
         said = zip(items, self.clarity(items), self.potential(items), self.outcome(items), strict=True)
         for (_, t), clarity, potential, outcome in said:

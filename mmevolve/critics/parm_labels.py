@@ -53,6 +53,14 @@ class ClarityLabels:
         if self.early > self.late:
             raise ValueError(f"clarity by position: early {self.early} is above late {self.late}")
 
+    @property
+    def sees_image(self) -> bool:
+        return self.rule == "variance" and self.values is not None and self.values.sees_image
+
+    @property
+    def sees_outcome(self) -> bool:
+        return self.rule == "variance" and self.values is not None and self.values.sees_outcome
+
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
         values = list(self.values(items)) if self.values is not None and self.rule == "variance" else None
         prior = _priors(items, values or ())
@@ -94,6 +102,14 @@ class PotentialLabels:
     clarity: Critic
     clear: float = 0.5
     name: str = "potential"
+
+    @property
+    def sees_image(self) -> bool:
+        return self.values.sees_image or self.clarity.sees_image
+
+    @property
+    def sees_outcome(self) -> bool:
+        return self.values.sees_outcome or self.clarity.sees_outcome
 
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
         for (_, t), value, clarity in zip(items, self.values(items), self.clarity(items), strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from random import Random
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from mmevolve.config.ranges import Range
 from mmevolve.keys import without_defaults
@@ -40,6 +40,8 @@ class RolloutValue:
         seed: of that choice, with the sample's id.
     """
 
+    sees_image: ClassVar[bool] = True
+
     policy: VLM
     rollouts: Any
     verifier: Critic
@@ -53,6 +55,10 @@ class RolloutValue:
 
     def describe(self) -> dict[str, Any]:
         return without_defaults(self, ("budget", "seed"))
+
+    @property
+    def sees_outcome(self) -> bool:
+        return self.verifier.sees_outcome
 
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
         own = {c.trajectory_id: c for c in self.verifier(items)}

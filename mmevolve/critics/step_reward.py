@@ -52,7 +52,6 @@ class StepReward:
     """
 
     sees_image: ClassVar[bool] = True
-    sees_outcome: ClassVar[bool] = False
 
     model: Any
     name: str = "prm"
@@ -63,6 +62,10 @@ class StepReward:
 
     def describe(self) -> dict[str, Any]:
         return without_defaults(self, ("so_far", "given"))
+
+    @property
+    def sees_outcome(self) -> bool:
+        return self.given is not None and self.given.sees_outcome
 
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
         words = template(self.prompt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mmevolve.answers import equal
 from mmevolve.types import Critique, Sample, Trajectory
@@ -21,6 +22,9 @@ class Vote:
     Attributes:
         name: the column other parts refer to.
     """
+
+    sees_image: ClassVar[bool] = False
+    sees_outcome: ClassVar[bool] = False
 
     name: str = "vote"
 

@@ -33,6 +33,14 @@ class WeightedVote:
     weights: Critic
     name: str = "weighted_vote"
 
+    @property
+    def sees_image(self) -> bool:
+        return self.weights.sees_image
+
+    @property
+    def sees_outcome(self) -> bool:
+        return self.weights.sees_outcome
+
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
         tally: dict[str, dict[str, list[float]]] = {}
         for (sample, t), said in zip(items, self.weights(items), strict=True):
@@ -79,6 +87,14 @@ class PseudoAnswer:
     mix_in: Annotated[int, Range(0)] = 0
     least: Annotated[float, Range(0.0, 1.0)] = 0.0
     name: str = "answer"
+
+    @property
+    def sees_image(self) -> bool:
+        return self.vote.sees_image or self.verifier.sees_image
+
+    @property
+    def sees_outcome(self) -> bool:
+        return self.vote.sees_outcome or self.verifier.sees_outcome
 
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
         open_ = [pair for pair in items if self._is_open(pair[0])]

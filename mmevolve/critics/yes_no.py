@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from mmevolve.answers.yes_no import parse
 from mmevolve.config.ranges import Range
@@ -39,6 +39,9 @@ class YesNo:
     Raises:
         ValueError: when the template lacks the attempt, or both words begin with the same token.
     """
+
+    sees_image: ClassVar[bool] = True
+    sees_outcome: ClassVar[bool] = False
 
     judge: VLM
     name: str = "yes_no"
