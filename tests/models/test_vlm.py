@@ -12,9 +12,11 @@ from families import FAMILIES, load, questions
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from mmevolve.data.shapes.dataset import shapes
 from mmevolve.models.encode import Row, collate
 from mmevolve.models.score import score
-from mmevolve.models.vlm import PROJECTORS, TOWERS
+from mmevolve.models.vlm import PROJECTORS, TOWERS, TransformersVLM
+from mmevolve.samplers.review import Review
 
 SAID = ["a b c", "none", "1 + 2", "x"]
 LORA = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear", "init_lora_weights": True}
@@ -165,3 +167,11 @@ def test_what_decides_its_behaviour_is_in_its_description(model_root):
     assert vlm.describe()["weights"] != said["weights"]
     lora = load("tiny", model_root / "tiny", lora=peft.LoraConfig(**LORA))
     assert lora.describe()["lora"]["r"] == 4
+
+
+def test_the_shipped_model_that_reads_conversations_answers_a_second_turn():
+    vlm = TransformersVLM("mmevolve:tiny_vlm_dialogue")
+    (sample,) = shapes(n=1, split="validation", families=("count",))
+    tried = list(Review(revisions=1, temperature=0.0, max_tokens=72, review="check")(vlm, [sample], round=0))
+    assert [t.parent for t in tried] == [None, tried[0].id]
+    assert all(t.stop_reason == "stop" and t.answer is not None for t in tried)
