@@ -93,6 +93,12 @@ def _score(options: argparse.Namespace) -> int:
     return code(score(options.run, options.critic, **more))
 
 
+def _critique(options: argparse.Namespace) -> int:
+    names = [name.strip() for name in (options.controls or "").split(",") if name.strip()]
+    more = {"controls": names, "threshold": options.threshold, "out": options.out, "allow": options.allow}
+    return code(engine("mmevolve.critique", "critique")(options.target, options.critic, **more))
+
+
 def _correct(options: argparse.Namespace) -> int:
     names = None if options.gate is None else [name.strip() for name in options.gate.split(",") if name.strip()]
     more = {"critic": options.critic, "steps": options.steps, "gate": names, "html": options.html}
@@ -153,6 +159,7 @@ _VERBS = {
     "eval": _eval,
     "report": _report,
     "score": _score,
+    "critique": _critique,
     "correct": _correct,
     "explore": _explore,
     "trace": _trace,

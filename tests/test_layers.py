@@ -33,9 +33,22 @@ LEVELS = (
     ("evaluation",),
     ("watched",),
     ("loops",),
-    ("contracts", "finale", "summary", "browse", "rehearse", "results", "parity", "explorer", "labelled_steps"),
+    (
+        "contracts",
+        "finale",
+        "summary",
+        "browse",
+        "rehearse",
+        "results",
+        "parity",
+        "explorer",
+        "labelled_steps",
+        "critique_rows",
+        "critique_numbers",
+    ),
     ("launch",),
     ("commands", "scoring", "correct"),
+    ("critique",),
     ("cli",),
     ("__main__",),
 )
@@ -44,7 +57,7 @@ PARTS = LEVELS[2]
 # Rooms of one level that may see each other, with the reason.
 NEIGHBOURS = {
     ("protocols", "types"): "the nouns",
-    ("critics", "data"): "the oracle critic is the embedded world's own judge",
+    ("critics", "data"): "the oracle critic is the embedded world's own judge, and looking back knows its words",
     ("training", "models"): "it trains them",
     ("training", "store"): "it keeps its checkpoints in the run folder",
     ("report", "store"): "it reads run folders",
@@ -159,6 +172,11 @@ def test_a_part_never_imports_a_part_of_another_folder():
         (m, n) for m in FILES for n in own(imports(m)) if room(m) in PARTS and room(n) in PARTS and room(m) != room(n)
     }
     assert seen == {
+        (
+            "mmevolve.critics.look_back_world",
+            "mmevolve.data.shapes.program",
+        ),  # the signs and words of the world's steps
+        ("mmevolve.critics.look_back_world", "mmevolve.data.shapes.scene"),
         ("mmevolve.critics.oracle", "mmevolve.data.shapes.dataset"),
         ("mmevolve.critics.oracle", "mmevolve.data.shapes.oracle"),
     }

@@ -68,6 +68,22 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument("--limit", type=int, metavar="N", help="only the first N solutions of each")
     _allow(score)
 
+    critique = verbs.add_parser("critique", help="put any critic to the answers of a run or of a file, and measure it")
+    critique.add_argument("target", metavar="RUN|FILE", help="a run folder, or a .jsonl of image, question and answer")
+    critique.add_argument(
+        "--critic",
+        required=True,
+        metavar="NAME",
+        help="a critic of the run's recipe by its name, a part such as critics.Vote, a call in YAML's braces, "
+        "yes_no:MODEL, or the folder of a step-reward model",
+    )
+    critique.add_argument("--controls", metavar="A,B", help="judge again under them: blank, swapped, permuted")
+    critique.add_argument(
+        "--threshold", type=float, default=0.5, metavar="X", help="what scores below is called wrong (0.5)"
+    )
+    critique.add_argument("--out", metavar="FOLDER", help="the run folder that a file becomes (runs/critique/FILE)")
+    _allow(critique)
+
     correct = verbs.add_parser("correct", help="what the second turns of a run fixed and harmed, as numbers and a page")
     correct.add_argument("run", metavar="RUN", help="a run folder, such as runs/self_correction_dpo")
     correct.add_argument("--critic", default="answer", metavar="NAME", help="whose verdicts count (answer)")
