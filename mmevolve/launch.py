@@ -147,6 +147,10 @@ def plan_lines(recipe: Recipe) -> list[str]:
     lines = [*header, f"run folder {folder}"]
     for loop in loops_of(plain):
         name, rounds = loop_name(loop), rounds_of(loop, plain)
+        if "train" not in loop:
+            state = "finished" if (folder / name / "before" / "metrics.parquet").exists() else "to do"
+            lines.append(f"  {name:<10} {'once':<8} {'measured, nothing is trained':<40} {state}")
+            continue
         done = sum((folder / name / f"round={r:03d}" / "metrics.parquet").exists() for r in range(rounds))
         state = "finished" if done == rounds else f"{done} finished" if done else "to do"
         lines.append(f"  {name:<10} {rounds} round{'s' if rounds != 1 else ' '}  {volume(loop, plain):<40} {state}")

@@ -163,6 +163,13 @@ def finetune(
     return policy
 
 
+def measure(*, store: RunStore, policy: VLM, evaluations: Sequence[Evaluation], name: str = "measure") -> Any:
+    """Measure and train nothing: for methods that only answer, such as Self-Refine."""
+    policy.mark_home()
+    _measure(store.stage(name), "before", (), (), evaluations, policy)
+    return policy
+
+
 def _measure(
     store: RunStore,
     at: int | str,
