@@ -175,7 +175,7 @@ def test_a_part_never_imports_a_part_of_another_folder():
         (
             "mmevolve.critics.look_back_world",
             "mmevolve.data.shapes.program",
-        ),  # the signs and words of the world's steps
+        ),
         ("mmevolve.critics.look_back_world", "mmevolve.data.shapes.scene"),
         ("mmevolve.critics.oracle", "mmevolve.data.shapes.dataset"),
         ("mmevolve.critics.oracle", "mmevolve.data.shapes.oracle"),
