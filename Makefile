@@ -5,12 +5,13 @@ STAMP := $(VENV)/.installed
 PIP   := $(BIN)/python -m pip install -qq --disable-pip-version-check --progress-bar off --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test clean
+.PHONY: help install quickstart test torture clean
 
 help:
 	@echo "make install     make the environment in $(VENV); costs nothing when it is there"
 	@echo "make quickstart  install, then run the main job, recipes/quickstart.yaml; again to resume"
 	@echo "make test        install, then ruff and the test suite"
+	@echo "make torture     install, then kill runs of every small recipe 200 times and compare; again to resume"
 	@echo "make clean       delete build products and caches; the environment and the runs stay"
 
 install: $(STAMP)
@@ -21,6 +22,9 @@ quickstart: $(STAMP)
 test: $(STAMP)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/python -m pytest
+
+torture: $(STAMP)
+	@OMP_NUM_THREADS=1 $(BIN)/python eval/torture/run.py
 
 clean:
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -2,7 +2,7 @@
 
     runs/<name>/<loop>/round=003/trajectories.parquet   one table a stage and round
                                 /trajectories.parts/    its finished units while it is being made
-                                /checkpoint/            what training left
+                                /checkpoint/            what training left, with checksums
     runs/<name>/images/<sha-256>.<format>               each image once
 
 A table is written aside and renamed, so a kill leaves it whole or absent; a long stage is made of units, so a kill
@@ -35,6 +35,7 @@ from mmevolve.types import from_row, to_row
 KEY = b"mmevolve.key"
 CLASS = b"mmevolve.class"
 SHAPE = b"mmevolve.shape"
+SEAL = "checksums.json"  # beside a checkpoint's files
 CHECK = b"mmevolve.check"
 REFS = ("images", "prompt", "rejected_prompt")  # columns that name image files
 FORMATS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"GIF8": "gif", b"BM": "bmp", b"II*\0": "tif", b"MM\0*": "tif"}
@@ -258,6 +259,39 @@ def _key(path: Path) -> Any:
 def damaged(path: Path, error: Exception) -> StoreError:
     """What to say of a table that cannot be read."""
     return StoreError(f"{path} is damaged ({error}); delete it and run again to make it anew")
+
+
+def seal(folder: Path) -> None:
+    """Write beside the files of a checkpoint what their bytes add up to."""
+    sums = {file.name: _sum(file) for file in sorted(folder.iterdir()) if file.is_file()}
+    (folder / SEAL).write_text(json.dumps(sums, indent=1))
+
+
+def refuse_broken(folder: Path) -> None:
+    """Stop before a checkpoint is used whose files are not as they were written; an older one, without a seal, passes.
+
+    Raises:
+        StoreError: naming the file.
+    """
+    if not (folder / SEAL).exists():
+        return
+    try:
+        sums = json.loads((folder / SEAL).read_text())
+        broken = [name for name, was in sums.items() if _sum(folder / name) != was]
+    except (OSError, ValueError, AttributeError) as error:
+        raise StoreError(f"{folder} is damaged ({SEAL}: {error}); delete it and run again to make it anew") from error
+    if broken:
+        raise StoreError(
+            f"{folder} is damaged ({broken[0]} is not as it was written); delete it and run again to make it anew"
+        )
+
+
+def _sum(file: Path) -> str:
+    total = 0
+    with file.open("rb") as data:
+        while part := data.read(1 << 20):
+            total = zlib.crc32(part, total)
+    return f"{total:08x}"
 
 
 def image_format(image: bytes) -> str:

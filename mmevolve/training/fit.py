@@ -20,7 +20,7 @@ from mmevolve import ranks
 from mmevolve.config.ranges import Range
 from mmevolve.keys import describe, difference
 from mmevolve.protocols import Loss
-from mmevolve.store import RunStore, StoreError
+from mmevolve.store import RunStore, StoreError, refuse_broken, seal
 from mmevolve.text import chunks, stable_seed
 from mmevolve.training.callbacks import (
     Checkpointing,
@@ -95,7 +95,7 @@ class Fit:
         """Train in place, leave a checkpoint, give the policy its new version; a finished round is only loaded.
 
         Raises:
-            StoreError: when the checkpoint on disk was made otherwise, or cannot be written.
+            StoreError: when the checkpoint on disk was made otherwise or is damaged, or cannot be written.
             ValueError: when there is no row, one of another type than the loss trains on, or one that it cannot learn
                 from; for `reference: base` without an adapter; when a row or a batch is more than `passes` allow.
         """
@@ -103,6 +103,7 @@ class Fit:
         version = f"{store.stage_name}/round={round:03d}"
         key = describe({"train": self, "examples": list(examples), "policy": policy})
         if folder.exists():
+            refuse_broken(folder)
             refuse_other(folder, key)
             policy.load(folder, version)
             return policy
@@ -153,6 +154,7 @@ class Fit:
                 if dropped:
                     (aside / "left_out.json").write_text(json.dumps(dropped, indent=1))
                 (aside / "made_by.json").write_text(json.dumps(key, indent=1, sort_keys=True))
+                seal(aside)
                 os.replace(aside, folder)  # a finished checkpoint appears in one step
         except (OSError, SafetensorError) as error:
             shutil.rmtree(aside, ignore_errors=True)
