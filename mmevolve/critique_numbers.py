@@ -37,7 +37,8 @@ def measured(groups: Sequence[Group], name: str, threshold: float = 0.5) -> dict
     if labelled:
         by = (SKILL,) if all(SKILL in g.sample.meta for g in labelled) else ()
         visco = VISCO(name, threshold=threshold, by=by)(labelled)
-        numbers |= {key: value for key, value in visco.items() if key not in numbers}
+        silent = visco[f"unsaid_steps_{name}"] == 1  # a critic of whole answers has no F1 of steps, not one of 0
+        numbers |= {k: v for k, v in visco.items() if k not in numbers and (not silent or k.startswith("unsaid"))}
         if any(c.step_scores for c in said.values()):
             numbers |= StepAUROC(name)(labelled)
     return numbers
@@ -89,6 +90,8 @@ def lines(numbers: Mapping[str, float], name: str, controls: Sequence[str]) -> I
         yield f"  steps         F1 {_n(numbers, f'step_f1_{name}')}   AUROC {_n(numbers, f'step_auroc_{name}')}"
         score = f"VISCore-local {_n(numbers, f'viscore_local_{name}')}"
         yield f"  explanations  F1 {_n(numbers, f'explanation_f1_{name}')}   {score}"
+    elif f"unsaid_steps_{name}" in numbers:
+        yield "  steps         it says nothing of them"
     parts = [key.removeprefix(f"step_f1_{name}_") for key in numbers if key.startswith(f"step_f1_{name}_")]
     for part in parts:
         f1s = (_n(numbers, f"{kind}_f1_{name}_{part}") for kind in ("answer", "step", "explanation"))

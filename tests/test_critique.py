@@ -189,6 +189,20 @@ def test_a_runs_attempts_are_judged_with_the_worlds_oracle(home, capsys):
     assert "sees the outcome: yes" in out and "not grounded" in out, "it reads the scene, not the picture"
 
 
+def test_a_critic_of_whole_answers_has_no_numbers_of_steps(home, capsys):
+    row = {
+        "question": "Which?",
+        "steps": ["a", "b"],
+        "answer": "x",
+        "label": "y",
+        "reasoning_correctness": [True, False],
+    }
+    assert main(["critique", written(home, [row]), "--critic", "critics.Vote"]) == 0
+    assert "  steps         it says nothing of them\n" in capsys.readouterr().out
+    numbers = json.loads(Path("runs/critique/answers/critique_vote.json").read_text())["given/round=000/sampled"]
+    assert "step_f1_vote" not in numbers and numbers["answer_f1_vote"] == 0.0
+
+
 def test_without_scores_there_is_no_number_and_that_is_said(home, capsys):
     file = written(home, rows(home, "red", "blue"))
     assert main(["critique", file, "--critic", "{_target_: my_critics.Mute}", "--allow", "my_critics"]) == 0

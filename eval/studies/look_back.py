@@ -38,7 +38,7 @@ MODEL = "mmevolve:tiny_vlm_dialogue"
 PERCEPTION = ("count", "place", "spatial")
 KINDS = ("all", "perception", "reasoning", "answer")
 SKILLS = ("all", "perception", "reasoning")
-TOKENS, WARM, CHUNK = 72, 0.7, 70
+TOKENS, WARM, CHUNK = 72, 0.7, 175
 CRITICS = ("look_back", "no_look", "no_look_3", "oracle")
 
 
