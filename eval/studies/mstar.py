@@ -11,21 +11,15 @@ differ). All arms of a study take the same number of gradient steps on samples o
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shutil
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mstar_arms import STUDIES, Arm, Study
+from arms import decided, difference, last_round, measured, right, run_arms
+from mstar_arms import STUDIES, Study
 
 from mmevolve.results import record
 from mmevolve.statistics import Interval, paired_interval
 from mmevolve.store import RunStore
 
-ROOT = Path(__file__).resolve().parents[2]
 SHARED = ("warmup", "reward", "images")
 
 
@@ -43,45 +37,11 @@ def main() -> None:
 def one_study(name: str, out: Path, seeds: int, jobs: int) -> None:
     """Run its arms, seeds side by side, and write its section of the results."""
     study = STUDIES[name]
-
-    def all_arms(seed: int) -> None:
-        for arm in study.arms:
-            run_arm(arm, study.arms[arm], out, seed)
-
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(all_arms, range(seeds)))
+    shared = {arm: ("step_reward", SHARED) for arm in study.arms if arm != "step_reward"}
+    run_arms(study.arms, out, seeds, jobs, shared)
     lines = table(study, out, seeds)
     print("\n".join(lines))
     record(study.title, lines, command=f"python eval/studies/mstar.py --study {name} --seeds {seeds}")
-
-
-def run_arm(name: str, arm: Arm, out: Path, seed: int) -> None:
-    """One run; a finished one is left alone."""
-    recipe, overrides = arm
-    folder = out / f"{name}-{seed}"
-    if (folder / "summary.json").exists():
-        return
-    if name != "step_reward":
-        for part in SHARED:
-            source, target = out / f"step_reward-{seed}" / part, folder / part
-            if source.exists() and not target.exists():
-                shutil.copytree(source, target)
-    command = [sys.executable, "-m", "mmevolve", "run", recipe, f"store.path={folder}", f"seed={seed}", *overrides]
-    print(" ".join(command[3:]), flush=True)
-    threads = {"OMP_NUM_THREADS": "1"}  # two processes with two threads each on two cores wait for each other
-    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, **threads}, stdout=subprocess.DEVNULL)
-
-
-def right(folder: Path, loop: str, at: str) -> dict[str, float]:
-    """Held-out question -> 1 right, 0 wrong."""
-    store = RunStore(str(folder)).stage(loop)
-    path = store.round_folder(at)
-    scores = {c.trajectory_id: c.score for c in store.read(path / "held_out_critiques.parquet")}
-    return {t.sample_id: scores[t.id] or 0.0 for t in store.read(path / "held_out_trajectories.parquet")}
-
-
-def last_round(folder: Path, loop: str) -> str:
-    return max(p.name for p in (folder / loop).glob("round=*"))
 
 
 def table(study: Study, out: Path, seeds: int) -> list[str]:
@@ -123,10 +83,7 @@ def beside(paper: tuple[float, float] | None, ours: Interval) -> list[str]:
     """The paper's two differences, and whether ours has the sign of their sum: decided by the interval alone."""
     if paper is None:
         return ["", ""]
-    said = f"{paper[0]:+.1f}, {paper[1]:+.1f}"
-    if ours.low <= 0 <= ours.high:
-        return [said, "undecided"]
-    return [said, "agrees" if (ours.low > 0) == (sum(paper) > 0) else "disagrees"]
+    return [f"{paper[0]:+.1f}, {paper[1]:+.1f}", decided(sum(paper), ours)]
 
 
 ROUND_BY_ROUND = {
@@ -142,7 +99,7 @@ ROUND_BY_ROUND = {
 
 def evolved(folder: Path) -> list[dict]:
     """What a run measured before its rounds and after each."""
-    return [row for row in json.loads((folder / "summary.json").read_text())["rounds"] if row["loop"] == "evolve"]
+    return [row for row in measured(folder) if row["loop"] == "evolve"]
 
 
 def late_changes(runs: list[list[dict]], last: int = 3) -> list[str]:
@@ -168,14 +125,6 @@ def by_round(runs: list[list[dict]]) -> list[str]:
         cells = [f"{sum(m) / len(m):.3f}" if m else "" for m in means]
         lines.append(f"| {rows[0]['round']} | {' | '.join(cells)} |")
     return lines
-
-
-def difference(before: list[dict[str, float]], after: list[dict[str, float]]):
-    """Paired over (seed, question); resampled by question, whose seeds go together."""
-    keys = [(s, q) for s, run in enumerate(before) for q in run]
-    return paired_interval(
-        [before[s][q] for s, q in keys], [after[s][q] for s, q in keys], clusters=[q for _, q in keys]
-    )
 
 
 def wrong_step(folder: Path) -> float:
