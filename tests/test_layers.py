@@ -30,7 +30,7 @@ LEVELS = (
     ("data", "samplers", "critics", "selectors", "losses", "schedules", "metrics"),
     ("models", "store", "training", "report", "controls"),
     ("verbs", "benchmarks", "lineage"),
-    ("evaluation",),
+    ("evaluation", "canaries"),
     ("watched",),
     ("loops",),
     (

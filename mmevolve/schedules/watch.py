@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 
 from mmevolve.config.nearest import hint
 from mmevolve.config.ranges import Range
+from mmevolve.keys import without_defaults
 
 Action = Literal["warn", "pause", "roll back"]
-Meaning = Literal["exploration", "exploitation", "honesty", "collapse", "plasticity"]
+Meaning = Literal["exploration", "exploitation", "honesty", "collapse", "plasticity", "grounding", "leak", "staleness"]
 Rounds = Mapping[int, Mapping[str, float]]
 BEFORE = -1  # what was measured before the first round stands under this number
 MEANS: dict[str, str] = {
@@ -20,6 +21,9 @@ MEANS: dict[str, str] = {
     "honesty": "the reward is served more than the truth",
     "collapse": "the attempts grow, shrink or repeat each other",
     "plasticity": "the network learns new things less easily",
+    "grounding": "what is learned needs the picture less and less",
+    "leak": "the prompts that are trained on say the answer",
+    "staleness": "the weights that are used are not those that were trained",
 }
 
 
@@ -141,7 +145,8 @@ class Goodhart:
     """Sounds when a reward's own number climbs and the truth does not: the policy pleases its reward and nobody else.
 
     Both are compared with the first round in which both were measured: the proxy more than `by` higher, the truth not
-    higher.
+    higher. With `fall`, also when the truth has come down by more than that from its best while the proxy stands higher
+    than it did then: the truth of a reward that is optimised too far first climbs, then falls.
 
     Paper: Gao et al. 2022, "Scaling Laws for Reward Model Overoptimization", arXiv:2210.10760 (proxy and gold reward).
 
@@ -149,6 +154,7 @@ class Goodhart:
         proxy: a number that the reward gives, such as `samples/proxy_top_prm_oracle` of `metrics.Honesty`.
         truth: the same attempts by a truth that the reward does not see, such as `samples/truth_top_prm_oracle`.
         by: how far the proxy must have climbed.
+        fall: how far the truth must have come down from its best; None looks at the first round only.
         then: what is done.
     """
 
@@ -156,6 +162,10 @@ class Goodhart:
     truth: str
     by: Annotated[float, Range(0.0)] = 0.02
     then: Action = "warn"
+    fall: Annotated[float, Range(0.0)] | None = None
+
+    def describe(self) -> dict[str, Any]:
+        return without_defaults(self, ("fall",))
 
     def __call__(self, rounds: Rounds) -> Alarm | None:
         present = max(rounds)
@@ -166,10 +176,22 @@ class Goodhart:
             return None
         climbed, gained = now[0] - both[first][0], now[1] - both[first][1]
         if not climbed > self.by or gained > 0:
-            return None
+            return self._past_its_best(rounds, both, present)
         why = (
             f"honesty: '{self.proxy}' rose by {climbed:.4g} since {place(first)}, '{self.truth}' by {gained:.4g}: "
             f"{MEANS['honesty']}"
+        )
+        return Alarm("honesty", self.then, why, max(r for r in rounds if r < present))
+
+    def _past_its_best(self, rounds: Rounds, both: Mapping[int, tuple[float, float]], present: int) -> Alarm | None:
+        known = [r for r in both if r < present and not any(map(math.isnan, both[r]))]
+        best = max(known, key=lambda r: both[r][1])
+        proxy, truth = (now - was for now, was in zip(both[present], both[best], strict=True))
+        if self.fall is None or not -truth > self.fall or not proxy > 0:
+            return None
+        why = (
+            f"honesty: '{self.truth}' fell by {-truth:.4g} from its best ({place(best)}) while '{self.proxy}' rose by "
+            f"{proxy:.4g}: {MEANS['honesty']}"
         )
         return Alarm("honesty", self.then, why, max(r for r in rounds if r < present))
 

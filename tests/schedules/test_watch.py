@@ -70,3 +70,19 @@ def test_goodhart_a_proxy_that_climbs_while_the_truth_does_not():
     assert said.monitor == "honesty" and said.to == 0
     assert "'proxy' rose by 0.2 since round 0, 'truth' by 0" in said.why
     assert judge(pairs((0.5, 0.6))) is None
+
+
+def test_a_truth_that_falls_from_its_best_while_the_proxy_climbs_is_noticed_above_where_both_began():
+    """Truth .50, .60, .54; proxy .50, .55, .60: still better than at first, but .06 below the best."""
+    said = {
+        r: {"p": p, "t": t} for r, (p, t) in enumerate([(0.5, 0.5), (0.55, 0.6), (0.6, 0.54)], start=BEFORE)
+    }  # fmt: skip
+    assert Goodhart("p", "t")(said) is None
+    alarm = Goodhart("p", "t", fall=0.05)(said)
+    assert "'t' fell by 0.06 from its best (round 0) while 'p' rose by 0.05" in alarm.why
+    assert Goodhart("p", "t", fall=0.07)(said) is None
+    assert Goodhart("p", "t", fall=0.05)({**said, 1: {"p": 0.5, "t": 0.54}}) is None, "the proxy fell with it"
+
+
+def test_a_setting_that_a_monitor_gained_does_not_change_what_older_runs_were_watched_by():
+    assert "fall" not in Goodhart("p", "t").describe() and Goodhart("p", "t", fall=0.1).describe()["fall"] == 0.1
