@@ -80,10 +80,13 @@ def table(study: Study, out: Path, seeds: int) -> list[str]:
 
 
 def beside(paper: tuple[float, float] | None, ours: Interval) -> list[str]:
-    """The paper's two differences, and whether ours has the sign of their sum: decided by the interval alone."""
+    """The paper's two differences, and whether ours goes their way; a mean below a quarter point is none."""
     if paper is None:
         return ["", ""]
-    return [f"{paper[0]:+.1f}, {paper[1]:+.1f}", decided(sum(paper), ours)]
+    said = f"{paper[0]:+.1f}, {paper[1]:+.1f}"
+    if abs(sum(paper)) >= 0.5:
+        return [said, decided(sum(paper), ours)]
+    return [said, "no difference there" + ("" if ours.low <= 0 <= ours.high else ", one here")]
 
 
 ROUND_BY_ROUND = {
