@@ -189,6 +189,24 @@ def test_a_runs_attempts_are_judged_with_the_worlds_oracle(home, capsys):
     assert "sees the outcome: yes" in out and "not grounded" in out, "it reads the scene, not the picture"
 
 
+def test_a_runs_own_critic_goes_by_its_name(home, capsys):
+    store = RunStore("run", "evolve")
+    batch = shapes(n=2, families=("count",))
+    store.write(store.round_folder(0) / "samples.parquet", batch)
+    tried = [
+        Trajectory(f"{s.id}/0/{i}", s.id, "m", (Step("answer : 1", "answer"),), "1") for s in batch for i in (0, 1)
+    ]
+    store.write(store.round_folder(0) / "trajectories.parquet", tried)
+    recipe = "store: {_target_: store.RunStore, path: run}\nballots: {_target_: critics.Vote, name: ballots}\n"
+    (home / "run" / "recipe.yaml").write_text(f"{recipe}loop: {{_target_: loops.evolve, critics: [$ballots]}}\n")
+    assert main(["critique", "run", "--critic", "ballots"]) == 0
+    assert [c.score for c in store.table(0, "score_ballots")] == [1.0] * 4
+    assert main(["critique", "run", "--critic", "ballot"]) == 2
+    assert "the recipe has no critic 'ballot': the nearest is 'ballots'" in capsys.readouterr().err
+    assert main(["critique", "run", "--critic", "ballots", "--out", "elsewhere"]) == 2
+    assert "--out is for a file of answers" in capsys.readouterr().err
+
+
 def test_a_critic_of_whole_answers_has_no_numbers_of_steps(home, capsys):
     row = {
         "question": "Which?",
