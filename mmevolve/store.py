@@ -21,6 +21,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -231,8 +232,8 @@ class RunStore:
 
     def _portable(self, row: dict[str, Any], *, back: bool = False) -> dict[str, Any]:
         """Image paths as seen from the run folder, so that a run can be moved and two runs compared byte for byte."""
-        folder = json.dumps(str(Path(self.path) / "images"), ensure_ascii=False)[:-1] + "/"
-        old, new = ('"@images/', folder) if back else (folder, '"@images/')
+        here = _images_as_json(self.path)
+        old, new = ('"@images/', here) if back else (here, '"@images/')
         return {k: v.replace(old, new) if k in REFS and isinstance(v, str) else v for k, v in row.items()}
 
     def _same(self, path: Path, key: Any) -> None:
@@ -242,6 +243,12 @@ class RunStore:
                 f"{path} was made with other settings: {change}; use a new run folder, or delete this table and "
                 "what was made from it"
             )
+
+
+@cache
+def _images_as_json(run: str) -> str:
+    """How a path into a run's image folder begins in JSON; asked for every row."""
+    return json.dumps(str(Path(run) / "images"), ensure_ascii=False)[:-1] + "/"
 
 
 def _key(path: Path) -> Any:
