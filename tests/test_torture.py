@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from mmevolve import launch
+from mmevolve.console import Console
 from mmevolve.store import SEAL, StoreError, refuse_broken, seal
 
 ROOT = Path(__file__).parents[1]
@@ -75,3 +79,26 @@ def test_a_checkpoint_with_a_byte_flipped_or_cut_off_is_named(tmp_path, left):
     (tmp_path / SEAL).write_bytes(b"\xff{")
     with pytest.raises(StoreError, match=r"is damaged \(checksums\.json"):
         refuse_broken(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_run_folder_that_cannot_be_written_is_told_in_one_sentence(tmp_path, monkeypatch, capsys, number):
+    def refuse(path, **_):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(launch, "ready", lambda *_, **__: "a recipe")
+    monkeypatch.setattr(launch, "run_folder", lambda _: tmp_path / "run")
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert launch.run("recipe.yaml") == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"cannot use {tmp_path / 'run'}: {os.strerror(number)}; finished tables are whole")
+    assert len(said.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("left", ["", '{"total": 3', "[1]"])
+def test_times_that_a_kill_left_half_written_end_no_run(tmp_path, left):
+    (tmp_path / "timings.json").write_text(left)
+    assert launch.spent_before(tmp_path) == 0.0
+    launch.keep_times(tmp_path, Console(quiet=True), 2.0)
+    assert launch.spent_before(tmp_path) == 2.0
+    assert [f.name for f in tmp_path.iterdir()] == ["timings.json"]
