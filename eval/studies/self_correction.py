@@ -1,0 +1,327 @@
+"""Studies of self-correction in miniature: arms over seeds, paired by question, beside what the papers found.
+
+- `scl`: a review without training, and what training on the pairs of that review does (SCL).
+- `score`: SCoRe, its ablations, and SFT on corrections, at equal samples of the same questions (SCoRe).
+- `content`: what feedback is worth beside drawing again, and its content beside another question's feedback, before
+  and after training on corrections that follow feedback, and on right answers alone (Stechly et al.).
+
+    python eval/studies/self_correction.py --study scl --seeds 5 --jobs 2       (resumes)
+    python eval/studies/self_correction.py --study scl --seeds 1 --more train_data.n=48 held_out.n=24     (a rehearsal)
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from arms import Arm, cells, decided, difference, head, measured, points, run_arms, stored
+
+from mmevolve.metrics.feedback_effect import EFFECTS, chains
+from mmevolve.metrics.turn_edits import edit_ratio
+from mmevolve.metrics.turns import pairs
+from mmevolve.results import record
+from mmevolve.samplers.feedback import ARMS
+from mmevolve.statistics import Interval
+from mmevolve.types import Group
+
+Figures = dict[str, dict[str, float]]  # a figure's name -> question -> its value
+SHAPES = "recipes/shapes/{}.yaml"
+FAMILIES = "[compare, total, removal, two_hop]"
+ROUNDS, SAMPLED = 8, 16  # of each of SCoRe's stages; attempts and revisions of a question in all of an arm
+ALIKE = 0.05  # a paper's "no difference" is agreed with where the interval lies within 5 points of 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a paper says of a figure: that of `a` is above (+1), below (-1) or like (0) that of `b`, or 0.
+
+    `paper` is its own number where it has one, else where it says so, and empty where the expectation is ours.
+    """
+
+    says: str
+    paper: str
+    sign: int
+    figure: str
+    a: str
+    b: str | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared.
+
+    Attributes:
+        title: of its section in the results.
+        arms: name -> recipe and overrides, in the order in which they run.
+        read: the figures of every question that an evaluation kept.
+        evaluation: whose attempts are read.
+        show: figure -> its column's name.
+        before: what the weights before training are called; those of the first arm.
+        findings: the lines that compare with papers.
+        shared: arm -> (arm that ran before it, folders that are the same in both).
+        says: a line below the tables.
+    """
+
+    title: str
+    arms: dict[str, Arm]
+    read: Callable[[Sequence[Group]], Figures]
+    evaluation: str
+    show: dict[str, str]
+    before: str
+    findings: Sequence[Finding]
+    shared: dict[str, tuple[str, Sequence[str]]] = field(default_factory=dict)
+    says: str = ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--study", required=True, choices=[*STUDIES])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=1, help="seeds run side by side, one thread each")
+    parser.add_argument("--out", default="runs/self_correction")
+    parser.add_argument(
+        "--more", nargs="*", default=[], help="overrides of every arm: a rehearsal, nothing is recorded"
+    )
+    args = parser.parse_args()
+    study, out = STUDIES[args.study], Path(args.out)
+    arms = {name: (recipe, [*own, *args.more]) for name, (recipe, own) in study.arms.items()}
+    run_arms(arms, out, args.seeds, args.jobs, study.shared)
+    lines = page(study, out, args.seeds)
+    print("\n".join(lines))
+    if not args.more:
+        command = f"python eval/studies/self_correction.py --study {args.study} --seeds {args.seeds}"
+        record(study.title, lines, command=command)
+
+
+def two_turns(groups: Sequence[Group]) -> Figures:
+    """Of each question, greedy: right before and after the review, what changed, and how far the texts are apart."""
+    found: Figures = {}
+    for pair in pairs(groups, "answer"):
+        kept, broken, fixed, _ = pair.outcomes
+        numbers = {
+            "t1": kept + broken,
+            "t2": kept + fixed,
+            "gain": fixed - broken,
+            "fixed": fixed,
+            "broken": broken,
+            "edits": edit_ratio(pair.before.text, pair.after.text),
+            "unchanged": float(pair.before.text == pair.after.text),
+        }
+        for name, value in numbers.items():
+            found.setdefault(name, {})[pair.group.sample.id] = value
+    return found
+
+
+def told(groups: Sequence[Group]) -> Figures:
+    """Of each question: right at first, at the end of each arm of `samplers.Feedback`, and their two differences."""
+    found: Figures = {}
+    for group in groups:
+        verdict = dict(zip((t.id for t in group.trajectories), group.scores("answer"), strict=True))
+        (chain,) = chains(group)
+        last = {arm: float((verdict[chain.last(arm).id] or 0) > 0) for arm in chain.later}
+        numbers = {"first": float((verdict[chain.first.id] or 0) > 0), **last}
+        numbers |= {name: last[after] - last[before] for name, (before, after) in EFFECTS.items()}
+        for name, value in numbers.items():
+            found.setdefault(name, {})[group.sample.id] = value
+    return found
+
+
+def figures(study: Study, folder: Path, when: int) -> Figures:
+    """What a run's evaluation kept before its first round (0) or after its last (-1)."""
+    at = measured(folder)[when]
+    name = at["round"] if isinstance(at["round"], str) else f"round={at['round']:03d}"
+    return study.read(stored(folder, at["loop"], name, study.evaluation))
+
+
+def page(study: Study, out: Path, seeds: int) -> list[str]:
+    """Markdown: the figures of each point, their change by seed, and the findings."""
+    first = next(iter(study.arms))
+    places = {study.before: (first, 0), **{arm: (arm, -1) for arm in study.arms}}
+    found = {
+        name: [figures(study, out / f"{arm}-{seed}", when) for seed in range(seeds)]
+        for name, (arm, when) in places.items()
+    }
+    lines = [*levels(study, found), "", *changes(study, found), "", *compared(study, found)]
+    return [*lines, "", study.says] if study.says else lines
+
+
+def levels(study: Study, found: Mapping[str, Sequence[Figures]]) -> list[str]:
+    lines = head("means over seeds and questions, %", *study.show.values())
+    for name, runs in found.items():
+        means = [mean([x for run in runs for x in run[figure].values()]) for figure in study.show]
+        lines.append(cells(name, *(f"{100 * m:.1f}" for m in means)))
+    return lines
+
+
+def changes(study: Study, found: Mapping[str, Sequence[Figures]]) -> list[str]:
+    """Every arm less the start: points with paired intervals, and seed by seed."""
+    lines = head(f"less {study.before}", "figure", "points, 95 %", "seed by seed: before to after, %")
+    start = found[study.before]
+    for name, runs in list(found.items())[1:]:
+        for figure, called in study.show.items():
+            gap = difference([r[figure] for r in start], [r[figure] for r in runs])
+            means = [[100 * mean(list(r[figure].values())) for r in both] for both in zip(start, runs, strict=True)]
+            each = ", ".join(f"{a:.1f} to {b:.1f}" for a, b in means)
+            lines.append(cells(name, called, points(gap), each))
+    return lines
+
+
+def compared(study: Study, found: Mapping[str, Sequence[Figures]]) -> list[str]:
+    lines = head("finding", "paper", "ours, 95 %", "")
+    for f in study.findings:
+        after = [run[f.figure] for run in found[f.a]]
+        before = [dict.fromkeys(run, 0.0) for run in after] if f.b is None else [run[f.figure] for run in found[f.b]]
+        gap = difference(before, after)
+        lines.append(cells(f.says, f.paper or "none: our expectation", points(gap), verdict(f.sign, gap)))
+    return lines
+
+
+def verdict(sign: int, gap: Interval) -> str:
+    """Whether ours is what was said of it; the interval alone decides.
+
+    >>> [verdict(0, Interval(mean, mean - 0.02, mean + 0.02, 100)) for mean in (0.01, 0.04, 0.08)]
+    ['agrees', 'undecided', 'disagrees']
+    """
+    if sign:
+        return decided(sign, gap)
+    if gap.low > -ALIKE and gap.high < ALIKE:
+        return "agrees"
+    return "disagrees" if gap.low > ALIKE or gap.high < -ALIKE else "undecided"
+
+
+def mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def arm(recipe: str, **changes: object) -> Arm:
+    """A recipe of the embedded world with changes; `__` stands for a dot."""
+    return SHAPES.format(recipe), [f"{key.replace('__', '.')}={value}" for key, value in changes.items()]
+
+
+# SCoRe's first stage is left out by giving its rounds to the second, so that all arms draw as many attempts.
+second_alone = partial(arm, "score", loop__0__rounds=0, loop__1__rounds=2 * ROUNDS)
+LONE = f"{{_target_: samplers.Independent, n: {SAMPLED // 2}, temperature: 1.0, max_tokens: 72, seed: $seed}}"
+TWICE = (
+    f"{{_target_: samplers.Review, n: {SAMPLED // 2}, temperature: 1.0, max_tokens: 72, review: check, seed: $seed}}"
+)
+
+TURNS = {
+    "t1": "first turn",
+    "t2": "second turn",
+    "gain": "second less first",
+    "fixed": "wrong to right",
+    "broken": "right to wrong",
+    "edits": "edit ratio",
+    "unchanged": "said again word for word",
+}
+
+# Feedback is drawn from the seed, too; the audit of lucky guesses is not read here.
+FEEDBACK = (
+    "[{_target_: evaluation.HeldOut, name: feedback, data: $held_out, sampler: {_target_: samplers.Feedback, verifier: "
+    "$answer, critic: $oracle, donors: $held_out, attempts: 3, words: world, max_tokens: 72, seed: $seed}, critics: "
+    "[$answer], metrics: [{_target_: metrics.FeedbackEffect}]}]"
+)
+TOLD, START = "corrections after feedback", "before training"
+after_feedback = partial(
+    arm,
+    "feedback_control",
+    evaluations=FEEDBACK,
+    train_data=f"{{_target_: data.shapes, n: 1600, split: train, seed: 3, families: {FAMILIES}}}",
+    loop__sampler="{_target_: samplers.Independent, n: 4, temperature: 1.0, max_tokens: 72, seed: $seed}",
+    loop__critics="[$answer, $oracle]",
+    loop__train__steps=200,
+    loop__train__optimizer__lr=1e-4,
+)
+
+STUDIES = {
+    "scl": Study(
+        "Reviewing without training, and SCL",
+        {"SCL": arm("self_correction_dpo")},
+        two_turns,
+        "review",
+        TURNS,
+        "before SCL",
+        [
+            Finding("a review without training loses accuracy", "61.7 to 38.6 (MiniCPM)", -1, "gain", "before SCL"),
+            Finding("SCL raises first turns", "50.9 to 52.7 (LLaVA)", +1, "t1", "SCL", "before SCL"),
+            Finding("SCL raises second turns", "", +1, "t2", "SCL", "before SCL"),
+            Finding("SCL does not teach to review", "", 0, "gain", "SCL", "before SCL"),
+        ],
+        says="Greedy, both turns; wrong to right and right to wrong are shares of all questions. Paper: "
+        "arXiv:2410.04055, on RealWorldQA.",
+    ),
+    "score": Study(
+        "SCoRe, its ablations, and SFT on corrections",
+        {
+            "SCoRe": arm("score"),
+            "no shaping": arm("score", loop__1__selector__alpha=0),
+            "no stage one": second_alone(),
+            "single turn": second_alone(
+                loop__1__sampler=LONE,
+                loop__1__selector="{_target_: selectors.Advantages, kind: rloo}",
+                loop__1__metrics="[{_target_: metrics.Accuracy, name: sampled_accuracy}]",
+            ),
+            "Pair-SFT": arm("pair_sft", train_data__seed=3, loop__0__sampler__n=SAMPLED),
+            "STaR": arm("two_turn_star", loop__0__sampler=TWICE),
+        },
+        two_turns,
+        "review",
+        TURNS,
+        "untrained",
+        [
+            Finding("untrained, a second turn loses", "-11.2", -1, "gain", "untrained"),
+            Finding("after SCoRe it gains", "+4.4", +1, "gain", "SCoRe"),
+            Finding("SCoRe raises first turns", "52.6 to 60.0", +1, "t1", "SCoRe", "untrained"),
+            Finding("SCoRe raises second turns", "41.4 to 64.4", +1, "t2", "SCoRe", "untrained"),
+            Finding("it gains more than Pair-SFT", "+4.4 v. +1.8", +1, "gain", "SCoRe", "Pair-SFT"),
+            Finding("and than STaR", "+4.4 v. +0.4", +1, "gain", "SCoRe", "STaR"),
+            Finding("its second turns are better than Pair-SFT's", "64.4 v. 54.2", +1, "t2", "SCoRe", "Pair-SFT"),
+            Finding("and than STaR's", "64.4 v. 54.0", +1, "t2", "SCoRe", "STaR"),
+            Finding("without stage one it gains less", "+2.2 v. +4.4", -1, "gain", "no stage one", "SCoRe"),
+            Finding("without shaping it gains less", "+2.6 v. +4.4", -1, "gain", "no shaping", "SCoRe"),
+            Finding("trained on single turns it gains less", "-2.4 v. +4.4", -1, "gain", "single turn", "SCoRe"),
+            Finding("after STaR edits are smaller", "Section 4", -1, "edits", "STaR", "untrained"),
+            Finding("after Pair-SFT edits are smaller", "Section 4", -1, "edits", "Pair-SFT", "untrained"),
+            Finding("SCoRe edits more than Pair-SFT", "", +1, "edits", "SCoRe", "Pair-SFT"),
+        ],
+        shared={"no shaping": ("SCoRe", ("first_stage", "images"))},
+        says="Paper: Gemini 1.5 Flash on MATH, arXiv:2409.12917. Every arm draws 16 attempts and revisions a question "
+        "of the same 1,600; the SFT arms train full weights under a frozen eye, SCoRe an adapter. STaR as SCoRe has "
+        "it: second turns are not rationalized. Edit ratio: Levenshtein distance over both lengths together.",
+    ),
+    "content": Study(
+        "What feedback is worth, and its content",
+        {
+            TOLD: after_feedback(
+                loop__selector="{_target_: selectors.Dialogues, review: check, words: world, seed: $seed}"
+            ),
+            "right answers": after_feedback(loop__selector="{_target_: selectors.Correct, most: 1}"),
+        },
+        told,
+        "feedback",
+        {
+            "first": "first attempt",
+            **{name: name.replace("_", " ") for name in ARMS},
+            "effect": "feedback effect",
+            "content_effect": "content effect",
+        },
+        START,
+        [
+            Finding("feedback is worth no more than drawing again", "no gain", 0, "effect", START),
+            Finding("its content makes no difference", "none", 0, "content_effect", START),
+            Finding("training on corrections raises the feedback effect", "", +1, "effect", TOLD, START),
+            Finding("and the content effect", "", +1, "content_effect", TOLD, START),
+            Finding("by more than right answers do", "", +1, "content_effect", TOLD, "right answers"),
+        ],
+        shared={"right answers": (TOLD, ("evolve/before", "images"))},
+        says="Three attempts an arm, the answer rule stops it, the oracle names the wrong steps; effect: all wrong "
+        "steps told less drawn again; content: less another question's steps. Paper: arXiv:2310.12397. Both trainings: "
+        "1,600 questions, 4 attempts each, 200 steps.",
+    ),
+}  # fmt: skip
+
+if __name__ == "__main__":
+    main()
