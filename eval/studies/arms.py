@@ -28,7 +28,7 @@ def run_arms(
 
     Args:
         arms: by name, in the order in which they run.
-        out: where run folders lie, `<arm>-<seed>`.
+        out: where run folders lie.
         seeds: how many.
         jobs: seeds run side by side, one thread each.
         shared: arm -> (arm that ran before it, its folders that are copied before the start). The store refuses them
@@ -38,10 +38,15 @@ def run_arms(
     def one_seed(seed: int) -> None:
         for name, arm in arms.items():
             giver, parts = shared.get(name, (name, ()))
-            run_arm(arm, out / f"{name}-{seed}", seed, out / f"{giver}-{seed}", parts)
+            run_arm(arm, run_folder(out, name, seed), seed, run_folder(out, giver, seed), parts)
 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(one_seed, range(seeds)))
+
+
+def run_folder(out: Path, name: str, seed: int) -> Path:
+    """Where an arm's run of one seed lies."""
+    return out / f"{name.replace(' ', '_')}-{seed}"
 
 
 def run_arm(arm: Arm, folder: Path, seed: int, giver: Path, parts: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from arms import Arm, cells, decided, difference, head, measured, points, run_arms, stored
+from arms import Arm, cells, decided, difference, head, measured, points, run_arms, run_folder, stored
 
 from mmevolve.metrics.feedback_effect import EFFECTS, chains
 from mmevolve.metrics.turn_edits import edit_ratio
@@ -30,6 +30,7 @@ from mmevolve.types import Group
 Figures = dict[str, dict[str, float]]  # a figure's name -> question -> its value
 SHAPES = "recipes/shapes/{}.yaml"
 FAMILIES = "[compare, total, removal, two_hop]"
+QUESTIONS = 1600  # of SCoRe's arms
 ROUNDS, SAMPLED = 8, 16  # of each of SCoRe's stages; attempts and revisions of a question in all of an arm
 ALIKE = 0.05  # a paper's "no difference" is agreed with where the interval lies within 5 points of 0
 
@@ -141,7 +142,7 @@ def page(study: Study, out: Path, seeds: int) -> list[str]:
     first = next(iter(study.arms))
     places = {study.before: (first, 0), **{arm: (arm, -1) for arm in study.arms}}
     found = {
-        name: [figures(study, out / f"{arm}-{seed}", when) for seed in range(seeds)]
+        name: [figures(study, run_folder(out, arm, seed), when) for seed in range(seeds)]
         for name, (arm, when) in places.items()
     }
     lines = [*levels(study, found), "", *changes(study, found), "", *compared(study, found)]
@@ -202,7 +203,9 @@ def arm(recipe: str, **changes: object) -> Arm:
 
 
 # SCoRe's first stage is left out by giving its rounds to the second, so that all arms draw as many attempts.
-second_alone = partial(arm, "score", loop__0__rounds=0, loop__1__rounds=2 * ROUNDS)
+compared_with_score = partial(arm, train_data__n=QUESTIONS, train_data__seed=3)
+score = partial(compared_with_score, "score")
+second_alone = partial(score, loop__0__rounds=0, loop__1__rounds=2 * ROUNDS)
 LONE = f"{{_target_: samplers.Independent, n: {SAMPLED // 2}, temperature: 1.0, max_tokens: 72, seed: $seed}}"
 TWICE = (
     f"{{_target_: samplers.Review, n: {SAMPLED // 2}, temperature: 1.0, max_tokens: 72, review: check, seed: $seed}}"
@@ -239,16 +242,16 @@ after_feedback = partial(
 STUDIES = {
     "scl": Study(
         "Reviewing without training, and SCL",
-        {"SCL": arm("self_correction_dpo")},
+        {"scl": arm("self_correction_dpo")},
         two_turns,
         "review",
         TURNS,
         "before SCL",
         [
             Finding("a review without training loses accuracy", "61.7 to 38.6 (MiniCPM)", -1, "gain", "before SCL"),
-            Finding("SCL raises first turns", "50.9 to 52.7 (LLaVA)", +1, "t1", "SCL", "before SCL"),
-            Finding("SCL raises second turns", "", +1, "t2", "SCL", "before SCL"),
-            Finding("SCL does not teach to review", "", 0, "gain", "SCL", "before SCL"),
+            Finding("SCL raises first turns", "50.9 to 52.7 (LLaVA)", +1, "t1", "scl", "before SCL"),
+            Finding("SCL raises second turns", "", +1, "t2", "scl", "before SCL"),
+            Finding("SCL does not teach to review", "", 0, "gain", "scl", "before SCL"),
         ],
         says="Greedy, both turns; wrong to right and right to wrong are shares of all questions. Paper: "
         "arXiv:2410.04055, on RealWorldQA.",
@@ -256,16 +259,16 @@ STUDIES = {
     "score": Study(
         "SCoRe, its ablations, and SFT on corrections",
         {
-            "SCoRe": arm("score"),
-            "no shaping": arm("score", loop__1__selector__alpha=0),
+            "SCoRe": score(),
+            "no shaping": score(loop__1__selector__alpha=0),
             "no stage one": second_alone(),
             "single turn": second_alone(
                 loop__1__sampler=LONE,
                 loop__1__selector="{_target_: selectors.Advantages, kind: rloo}",
                 loop__1__metrics="[{_target_: metrics.Accuracy, name: sampled_accuracy}]",
             ),
-            "Pair-SFT": arm("pair_sft", train_data__seed=3, loop__0__sampler__n=SAMPLED),
-            "STaR": arm("two_turn_star", loop__0__sampler=TWICE),
+            "Pair-SFT": compared_with_score("pair_sft", loop__0__sampler__n=SAMPLED),
+            "STaR": compared_with_score("two_turn_star", loop__0__sampler=TWICE),
         },
         two_turns,
         "review",
@@ -288,9 +291,10 @@ STUDIES = {
             Finding("SCoRe edits more than Pair-SFT", "", +1, "edits", "SCoRe", "Pair-SFT"),
         ],
         shared={"no shaping": ("SCoRe", ("first_stage", "images"))},
-        says="Paper: Gemini 1.5 Flash on MATH, arXiv:2409.12917. Every arm draws 16 attempts and revisions a question "
-        "of the same 1,600; the SFT arms train full weights under a frozen eye, SCoRe an adapter. STaR as SCoRe has "
-        "it: second turns are not rationalized. Edit ratio: Levenshtein distance over both lengths together.",
+        says=f"Paper: Gemini 1.5 Flash on MATH, arXiv:2409.12917. Every arm draws {SAMPLED} attempts and revisions a "
+        f"question of the same {QUESTIONS:,}; the SFT arms train full weights under a frozen eye, SCoRe an adapter. "
+        "STaR as SCoRe has it: second turns are not rationalized. Edit ratio: Levenshtein distance over both lengths "
+        "together.",
     ),
     "content": Study(
         "What feedback is worth, and its content",
