@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-Arm = tuple[str, list[str]]  # a recipe and its overrides
+from arms import Arm
+
 QUICKSTART = "recipes/quickstart.yaml"
 FIRST: Arm = (QUICKSTART, [])
 
