@@ -12,6 +12,7 @@ from mmevolve.contracts import attempts, check_part, kind_of, main, samples
 from mmevolve.critics.alignment import Alignment
 from mmevolve.critics.answer import AnswerMatch
 from mmevolve.critics.answer_plus_step import AnswerPlusStep
+from mmevolve.critics.critique_judges import CritiqueRubric
 from mmevolve.critics.each_prefix import EachPrefix
 from mmevolve.critics.look_back import LookBack
 from mmevolve.critics.parm import PARM
@@ -19,12 +20,14 @@ from mmevolve.critics.parm_labels import ClarityLabels, PotentialLabels
 from mmevolve.critics.rollout_value import RolloutValue
 from mmevolve.critics.step_reward import StepReward
 from mmevolve.critics.weighted_vote import PseudoAnswer, WeightedVote
+from mmevolve.critics.written import Written
 from mmevolve.critics.yes_no import YesNo
 from mmevolve.losses.inputs import LossInput, LossOutput
 from mmevolve.metrics.best_of_n import BestOfN
 from mmevolve.models.scripted import Scripted
 from mmevolve.protocols import VLM
 from mmevolve.samplers.best_turns import BestTurns
+from mmevolve.samplers.critique_revise import CritiqueRevise
 from mmevolve.samplers.feedback import Feedback
 from mmevolve.samplers.independent import Independent
 from mmevolve.samplers.pruned_paths import PrunedPaths
@@ -57,13 +60,18 @@ STEPS = StepReward(Rewards())
 YES = YesNo(Scripted(lambda said, seed, index: "yes" if stable_seed(said) % 2 else "no"), reads="text")
 READY = {
     "critics.ClarityLabels": ClarityLabels(rule="claim"),
+    "critics.CritiqueRubric": CritiqueRubric(Scripted(guess)),
     "critics.EachPrefix": EachPrefix(YES),
     "critics.LookBack": LookBack(Scripted(guess), by="rule"),
     "critics.PARM": PARM(STEPS, STEPS, STEPS),
     "critics.PotentialLabels": PotentialLabels(STEPS, StepReward(Rewards(), fold="mean"), clear=-1.0),
     "critics.PseudoAnswer": PseudoAnswer(WeightedVote(STEPS), AnswerMatch()),
     "critics.WeightedVote": WeightedVote(STEPS),
+    "critics.Written": Written(Scripted(lambda said, seed, index: f"wrong steps : {1 + stable_seed(said) % 3}")),
     "critics.YesNo": YES,
+    "samplers.CritiqueRevise": CritiqueRevise(
+        STEPS, arms=("all_wrong", "shuffled", "resample"), donors=samples(), n=2, temperature=0.5
+    ),
     "samplers.Feedback": Feedback(AnswerMatch(), STEPS, donors=samples(), n=2, attempts=3),
     "samplers.PrunedPaths": PrunedPaths(STEPS, STEPS, n=3),
     "samplers.Reflect": Reflect(Independent(n=2), AnswerMatch()),

@@ -177,6 +177,8 @@ def test_a_part_never_imports_a_part_of_another_folder():
             "mmevolve.data.shapes.program",
         ),
         ("mmevolve.critics.look_back_world", "mmevolve.data.shapes.scene"),
+        ("mmevolve.critics.error_oracle", "mmevolve.data.shapes.dataset"),
+        ("mmevolve.critics.error_oracle", "mmevolve.data.shapes.oracle"),
         ("mmevolve.critics.oracle", "mmevolve.data.shapes.dataset"),
         ("mmevolve.critics.oracle", "mmevolve.data.shapes.oracle"),
     }
