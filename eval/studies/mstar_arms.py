@@ -72,16 +72,12 @@ def balanced() -> Arm:
     )
 
 
-def half_labelled(mix_in: int, least: float = 0.0) -> Arm:
-    """Half of the questions lose their label; from round `mix_in` on a vote weighted by the step reward stands in.
-
-    An answer must have more than `least` of the vote.
-    """
+def half_labelled(mix_in: int) -> Arm:
+    """Half of the questions lose their label; from round `mix_in` on a vote weighted by the step reward stands in."""
     data = "{_target_: data.shapes, n: 3200, split: train, seed: 3, families: $families}"
     vote = f"{{_target_: critics.WeightedVote, weights: {STEPS}}}"
-    share = f", least: {least}" if least else ""
     recipe, changes = quickstart(
-        critics__0=f"{{_target_: critics.PseudoAnswer, vote: {vote}, verifier: $answer, mix_in: {mix_in}{share}}}"
+        critics__0=f"{{_target_: critics.PseudoAnswer, vote: {vote}, verifier: $answer, mix_in: {mix_in}}}"
     )
     return recipe, [*changes, f"train_data={{_target_: data.unlabelled, data: {data}, share: 0.5}}"]
 
@@ -184,18 +180,14 @@ STUDIES = {
             "labelled_half": half_labelled(mix_in=99),
             "vote_from_0": half_labelled(mix_in=0),
             "vote_from_50": half_labelled(mix_in=2),
-            "sure_vote_from_50": half_labelled(mix_in=2, least=0.5),
         },
         [
             ("vote_from_0", "labelled_half"),
             ("vote_from_50", "labelled_half"),
             ("vote_from_50", "vote_from_0"),
-            ("sure_vote_from_50", "labelled_half"),
-            ("sure_vote_from_50", "vote_from_50"),
             ("step_reward", "labelled_half"),
         ],
-        says="Half of the questions have no label, but in step_reward, which is the oracle for them from round 0 on.\n"
-        "A sure vote has more than half of the weight; the paper has no such floor.",
+        says="Half of the questions have no label, but in step_reward, which is the oracle for them from round 0 on.",
         paper={
             ("vote_from_0", "labelled_half"): (-2.0, -1.0),
             ("vote_from_50", "labelled_half"): (-2.4, -1.0),
