@@ -20,7 +20,7 @@ from mmevolve.data.shapes.errors import Corrupted, corrupted
 from mmevolve.prompts import template
 from mmevolve.prompts.error_list import ERRORS, KINDS, ErrorKind, as_meta, listed
 from mmevolve.text import ask, assistant, split_steps, stable_seed
-from mmevolve.types import Demonstration, Preference, Sample
+from mmevolve.types import Demonstration, Sample
 
 log = logging.getLogger(__name__)
 Form = Literal["list", "verdicts"]
@@ -110,20 +110,6 @@ def critique_lessons(samples: Sequence[Sample]) -> list[Demonstration]:
         samples: what `critiquing` gives.
     """
     return [Demonstration(ask(s, "{question}"), s.answer or "", source=s.id) for s in samples]
-
-
-def critique_pairs(samples: Sequence[Sample]) -> list[Preference]:
-    """Pairs without sampling: each reference critique above that of another solution, the next one in order.
-
-    Args:
-        samples: what `critiquing` gives.
-    """
-    rows = zip(samples, [*samples[1:], *samples[:1]], strict=True)
-    return [
-        Preference(ask(s, "{question}"), s.answer or "", other.answer or "", source=s.id)
-        for s, other in rows
-        if s.answer != other.answer
-    ]
 
 
 def revision_lessons(

@@ -10,7 +10,6 @@ import pytest
 from mmevolve.data.critiquing import (
     ShapeErrors,
     critique_lessons,
-    critique_pairs,
     critiquing,
     revision_lessons,
 )
@@ -122,13 +121,11 @@ def test_settings_without_sense_are_one_sentence():
         critiquing(SAMPLES, fewest=4, most=2)
 
 
-def test_lessons_and_pairs_come_from_the_same_samples():
+def test_lessons_of_critic_and_reasoner_come_from_the_same_samples():
     tasks = critiquing(SAMPLES[:6], form="verdicts", words="world_critique", clean=0.3)
     lessons = critique_lessons(tasks)
     assert [row.completion for row in lessons] == [s.answer for s in tasks]
     assert words_of(lessons[0].prompt) == tasks[0].question
-    pairs = critique_pairs(tasks)
-    assert all(p.chosen != p.rejected and p.chosen in {s.answer for s in tasks} for p in pairs)
     told = revision_lessons(tasks, words="world_reflection")
     wrong = [s for s in tasks if errors_of(s.meta)]
     assert [row.source for row in told] == [s.id for s in wrong]
