@@ -35,7 +35,7 @@ class MendedErrors:
 
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
         for sample, t in items:
-            errors, said = errors_of(sample.meta), parse(t.text)
+            errors, said = errors_of(sample.meta), parse(t.text, sample.meta.get("steps"))
             if errors is None or said is None:
                 why = f"sample '{sample.id}' has no known errors on record" if errors is None else "it cannot be read"
                 yield Critique(t.id, self.name, None, error=why)

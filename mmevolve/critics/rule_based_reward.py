@@ -66,7 +66,7 @@ class RuleBasedReward:
             yield Critique(t.id, self.name, score, text=text, sees_image=sees, error=error)
 
     def _overlap(self, sample: Sample, t: Trajectory) -> tuple[float | None, str | None]:
-        errors, said = errors_of(sample.meta), parse(t.text)
+        errors, said = errors_of(sample.meta), parse(t.text, sample.meta.get("steps"))
         if errors is None:
             return None, f"sample '{sample.id}' has no known errors on record: `data.critiquing` puts them in"
         if t.stop_reason == "length":

@@ -82,7 +82,7 @@ class Written:
         return [said[key] for key in keys]
 
     def _read(self, sample: Sample, t: Trajectory, reply: Reply) -> Critique:
-        found = parse(reply.text)
+        found = parse(reply.text, [s.text for s in t.steps])
         odd = [d.step + 1 for d in found or () if d.step is not None and not 0 <= d.step < len(t.steps)]
         error = None
         if reply.stop_reason == "length":

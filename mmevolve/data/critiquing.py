@@ -23,7 +23,7 @@ from mmevolve.text import ask, assistant, split_steps, stable_seed
 from mmevolve.types import Demonstration, Sample
 
 log = logging.getLogger(__name__)
-Form = Literal["list", "verdicts"]
+Form = Literal["list", "looks"]
 # Puts so many errors into each sample's right solution, by a seed each; None where it could not.
 Inserter = Callable[[Sequence[Sample], Sequence[int], Sequence[int]], list[Corrupted | None]]
 SAID: tuple[ErrorKind, ...] = ("perception", "logic", "arithmetic", "hallucinated object")  # visible in a step's words
@@ -78,8 +78,8 @@ def critiquing(
         most: errors of a solution; one with fewer steps gets fewer.
         clean: share of solutions that are left right.
         words: template of the task, with `{question}` and `{steps}`; it may have `{answer}`.
-        form: of the reference critique: a line an error, or every step as it should be with the verdict after it, so
-            that the critic looks before it judges.
+        form: of the reference critique: a line an error, or every step as it should be (`looks`): an error where that
+            differs from what the step says.
         regions: show the boxes that steps cite.
         seed: another seed puts other errors in.
 
@@ -136,7 +136,6 @@ def revision_lessons(
 
 
 def _task(sample: Sample, made: Corrupted, text: str, form: Form, regions: bool) -> Sample:
-    errors = {e.step: e for e in made.errors}
     answer = made.steps[-1].text if made.steps else ""
     (message,) = ask(sample, text, steps=listed(made.steps, regions=regions), answer=answer)
     (asked,) = ask(sample, "{question}")
@@ -147,18 +146,15 @@ def _task(sample: Sample, made: Corrupted, text: str, form: Form, regions: bool)
         "solution": "\n".join(split_steps(made.solution)),
         "family": sample.meta.get("family"),
     }
-    said = _verdicts(made, errors.keys()) if form == "verdicts" else _list(made)
+    said = _looks(made) if form == "looks" else _list(made)
     return Sample(
         f"critique-{sample.id}", message["content"][-1]["text"], sample.images, said, source=sample.source, meta=meta
     )
 
 
-def _verdicts(made: Corrupted, wrong: object) -> str:
-    """Every step as it should be, and whether it is so."""
-    return "\n".join(
-        f"step {k + 1} : {text} ; {'wrong' if k in wrong else 'right'}"  # type: ignore[operator]
-        for k, text in enumerate(made.originals)
-    )
+def _looks(made: Corrupted) -> str:
+    """Every step as it should be."""
+    return "\n".join(f"look {k} : {text}" for k, text in enumerate(made.originals, start=1))
 
 
 def _list(made: Corrupted) -> str:

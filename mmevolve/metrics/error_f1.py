@@ -34,7 +34,7 @@ class ErrorF1:
         for group in groups:
             errors = errors_of(group.sample.meta)
             for t in group.trajectories if errors is not None else ():
-                found = None if t.stop_reason == "length" else parse(t.text)
+                found = None if t.stop_reason == "length" else parse(t.text, group.sample.meta.get("steps"))
                 wrong = {e.step for e in errors or ()}
                 said = _places(found or ())
                 unread.append(found is None)

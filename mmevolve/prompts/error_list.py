@@ -2,7 +2,8 @@
 
 Read are lines that begin with a step, `Step 2 (perception): the bar is blue` or `step 2 : red circles : a1 = 1 ; wrong`
 (one that ends in `; right` finds no error), numbered lines without a step, `wrong steps : 2 4`, and a sentence that
-there is no error. Anything else is no critique.
+there is no error. `look 2 : red circles : a1 b3 = 2` writes step 2 as the critic sees it, and finds an error where that
+is not what the step says: a small model sees better than it compares. Anything else is no critique.
 
 Paper: Zhang et al. 2024, "Critic-V", arXiv:2411.18203 (critiques are numbered detections; Jaccard of detected and
 inserted errors). Differs: the forms are ours; the overlap is counted by matching, where the makers' code has a model
@@ -23,6 +24,7 @@ KINDS: tuple[ErrorKind, ...] = ("perception", "logic", "arithmetic", "hallucinat
 ERRORS = "errors"  # the key of a sample's `meta` under which its known errors stand
 _LONGEST = 20_000  # characters of a critique; what follows is not read
 _STEP = re.compile(r"\W{0,4}(?:\d{1,3}[.)]\s{1,4})?\W{0,4}step\s{0,3}(\d{1,3})\b\W{0,3}(.*)", re.IGNORECASE)
+_LOOK = re.compile(r"\W{0,4}look\s{0,3}(\d{1,3})\s{0,3}:\s{0,3}(\S.*)", re.IGNORECASE)
 _STEPS = re.compile(r"\W{0,4}wrong steps?\s{0,3}:\s{0,3}((?:step)?\s{0,3}\d[\d\s,;and.]{0,200})", re.IGNORECASE)
 _ITEM = re.compile(r"\s{0,8}(?:\d{1,3}[.)]|[-*\u2022])\s{1,4}(\S.*)")
 _CLEAN = re.compile(
@@ -85,10 +87,11 @@ def boxes_of(step: Step) -> str:
     return " ".join("[" + " ".join(f"{x:.2f}" for x in box) + "]" for box in step.region)
 
 
-def parse(text: str) -> tuple[Detection, ...] | None:
+def parse(text: str, steps: Sequence[str] | None = None) -> tuple[Detection, ...] | None:
     """The errors that a critique lists, each once; none where it says that there is none, None where it says neither.
 
-    Detections of the same step and kind are one, with the words of the first.
+    Detections of the same step and kind are one, with the words of the first. `steps` are those that are criticised;
+    without them what is written anew cannot be read.
 
     >>> parse("step 1 : 2 + 2 = 4 ; right")
     ()
@@ -100,6 +103,8 @@ def parse(text: str) -> tuple[Detection, ...] | None:
             said = [Detection(int(k) - 1) for k in re.findall(r"\d{1,3}", many[1])]
         elif one := _STEP.fullmatch(line.rstrip()):
             said = _of_step(int(one[1]) - 1, one[2])
+        elif (look := _LOOK.fullmatch(line.rstrip())) and steps is not None:
+            said = _anew(int(look[1]) - 1, look[2], steps)
         elif _CLEAN.search(line):
             said = []
         elif item := _ITEM.fullmatch(line.rstrip()):
@@ -111,6 +116,13 @@ def parse(text: str) -> tuple[Detection, ...] | None:
         for d in said:
             found.setdefault((d.step, d.kind, "" if d.step is not None else d.words), d)
     return tuple(found.values()) if read else None
+
+
+def _anew(step: int, words: str, steps: Sequence[str]) -> list[Detection]:
+    """What a step that is written anew says of the one that stands there; nothing where it is the same."""
+    if 0 <= step < len(steps) and steps[step].lower().split() == words.lower().split():
+        return []
+    return [Detection(step, None, " ".join(words.split()))]
 
 
 def _of_step(step: int, rest: str) -> list[Detection]:

@@ -67,6 +67,14 @@ def test_a_critique_is_read(text, found):
     assert parse(text) == tuple(Detection(*row) for row in found)
 
 
+def test_a_step_that_is_written_anew_is_an_error_where_it_differs():
+    steps = ["red circles : a1 = 1", "1 + 1 = 3"]
+    text = "look 1 : red circles :  a1 = 1\nlook 2 : 1 + 1 = 2\nlook 3 : answer : 2"
+    assert parse(text, steps) == (Detection(1, None, "1 + 1 = 2"), Detection(2, None, "answer : 2"))
+    assert parse("\n".join(f"look {k} : {s}" for k, s in enumerate(steps, 1)), steps) == ()
+    assert parse(text) is None
+
+
 @pytest.mark.parametrize("text", ["", "the bar is blue", "12 apples", "answer : 4", "stepping stone"])
 def test_what_lists_nothing_and_denies_nothing_is_no_critique(text):
     assert parse(text) is None

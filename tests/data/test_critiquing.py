@@ -89,15 +89,16 @@ def test_a_question_that_cannot_take_an_error_of_a_kind_says_so():
 
 
 def test_a_critiquing_sample_shows_the_wrong_solution_and_is_answered_by_its_errors():
-    made = critiquing(SAMPLES[:8], words="world_critique", form="verdicts", seed=4)
-    again = critiquing(SAMPLES[7::-1], words="world_critique", form="verdicts", seed=4)
+    made = critiquing(SAMPLES[:8], words="world_critique", form="looks", seed=4)
+    again = critiquing(SAMPLES[7::-1], words="world_critique", form="looks", seed=4)
     assert made == again[::-1], "errors depend on the sample and the seed, not on the order"
     for sample, task in zip(SAMPLES, made, strict=False):
         errors = errors_of(task.meta)
         lines = task.question.splitlines()
         assert lines[0] == sample.question and lines[-1] == "critique each step ."
         assert lines[1:-1] == [f"step {k} : {text}" for k, text in enumerate(task.meta["steps"], 1)]
-        assert {d.step for d in parse(task.answer)} == {e.step for e in errors}
+        assert {d.step for d in parse(task.answer, task.meta["steps"])} == {e.step for e in errors}
+        assert parse(task.answer) is None, "without the steps nobody can tell"
         assert 1 <= len(errors) <= 5 and task.images == sample.images
         json.dumps(task.meta)
 
@@ -122,7 +123,7 @@ def test_settings_without_sense_are_one_sentence():
 
 
 def test_lessons_of_critic_and_reasoner_come_from_the_same_samples():
-    tasks = critiquing(SAMPLES[:6], form="verdicts", words="world_critique", clean=0.3)
+    tasks = critiquing(SAMPLES[:6], form="looks", words="world_critique", clean=0.3)
     lessons = critique_lessons(tasks)
     assert [row.completion for row in lessons] == [s.answer for s in tasks]
     assert words_of(lessons[0].prompt) == tasks[0].question
