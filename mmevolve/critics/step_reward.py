@@ -44,8 +44,8 @@ class StepReward:
             of all up to it.
         prompt: the prompt template under which the attempts are read.
         given: a verifier; an attempt that it does not pass is not read and scores 0, as in R = 1[answer right] * min
-            over steps, and has no step scores. None reads all, as metrics that hold the steps of wrong attempts against
-            an oracle need.
+            over steps, and has no step scores. For selection only: it sees the outcome, so reward-pass@k, best-of-n
+            and a controller that tunes by them would know the answer. None reads all.
 
     Raises:
         ValueError: when the model does not give one number a step.
