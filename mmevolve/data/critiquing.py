@@ -113,25 +113,27 @@ def critique_lessons(samples: Sequence[Sample]) -> list[Demonstration]:
 
 
 def revision_lessons(
-    samples: Sequence[Sample], *, prompt: str = "question", words: str = "reflection", wrong_only: bool = True
+    samples: Sequence[Sample], *, prompt: str = "question", words: str = "reflection", first: bool = False
 ) -> list[Demonstration]:
-    """Teaches a reasoner to use a critique: question, wrong solution and reference critique; then the right solution.
+    """Teaches a reasoner to use a critique: question, wrong solution, reference critique, then the right solution.
 
     Args:
         samples: what `critiquing` gives.
         prompt: template of the question.
         words: template of the turn that tells the critique, as `samplers.CritiqueRevise` uses it in conversation.
-        wrong_only: leave out solutions without an error.
+        first: teach each right solution under the plain prompt as well, so that first answers are not forgotten.
     """
     rows = []
     for s in samples:
-        if wrong_only and not s.meta[ERRORS]:
+        if not s.meta[ERRORS]:
             continue
-        first = ask(Sample(s.id, s.meta["question"], s.images), template(prompt))
+        asked = ask(Sample(s.id, s.meta["question"], s.images), template(prompt))
         told = ask(Sample(s.id, s.meta["question"]), template(words), critique=s.answer or "")
         rows.append(
-            Demonstration((*first, assistant("\n".join(s.meta["steps"])), *told), s.meta["solution"], source=s.id)
+            Demonstration((*asked, assistant("\n".join(s.meta["steps"])), *told), s.meta["solution"], source=s.id)
         )
+        if first:
+            rows.append(Demonstration(asked, s.meta["solution"], source=s.id))
     return rows
 
 

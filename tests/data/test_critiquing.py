@@ -129,6 +129,8 @@ def test_lessons_of_critic_and_reasoner_come_from_the_same_samples():
     assert words_of(lessons[0].prompt) == tasks[0].question
     told = revision_lessons(tasks, words="world_reflection")
     wrong = [s for s in tasks if errors_of(s.meta)]
+    both = revision_lessons(tasks, words="world_reflection", first=True)
+    assert both[::2] == told and [row.prompt for row in both[1::2]] == [row.prompt[:1] for row in told]
     assert [row.source for row in told] == [s.id for s in wrong]
     assert told[0].completion == wrong[0].meta["solution"]
     assert words_of(told[0].prompt).split("\n")[0] == wrong[0].meta["question"]
