@@ -39,9 +39,8 @@ class Point:
     @property
     def where(self) -> str:
         """The point in words, rounds counted from 0 as the folders count them."""
-        return (
-            f"{self.loop} round {self.at}{', undone' * self.undone}" if self.at != "before" else f"{self.loop} before"
-        )
+        place = f"{self.loop} round {self.at}" if isinstance(self.at, int) else f"{self.loop} {self.at}"
+        return f"{place}, undone" if self.undone else place
 
     def number(self, name: str) -> float | None:
         """A number, None when it was not measured."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from random import Random
+from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
 from mmevolve.config.ranges import Range
 from mmevolve.prompts import template
 from mmevolve.protocols import VLM, Critic
 from mmevolve.samplers.attempts import attempt
+from mmevolve.samplers.donors import borrowed
 from mmevolve.samplers.independent import Independent
 from mmevolve.text import ask, assistant, stable_seed, user
 from mmevolve.types import Chat, Critique, Sample, Trajectory
@@ -105,7 +106,11 @@ class CritiqueRevise:
             facts = {"attempts": 1 + self.max_rounds, "chain": t.id, "arms": list(self.arms)}
             yield self._marked(replace(t, sampling={**t.sampling, **facts}), said[t.id], 0)
         going = [t for t in first if self._stop(t, said[t.id], 0) is None]
-        foreign = self._borrowed(policy, [by_id[t.sample_id] for t in going], round) if "shuffled" in self.arms else {}
+        foreign: dict[str, Critique] = {}
+        if "shuffled" in self.arms:
+            look = partial(self._lendable, policy, round=round)
+            asking = [by_id[t.sample_id] for t in going]
+            foreign = borrowed(asking, self.donors, look, tries=self.tries, seed=self.seed)
         for arm in self.arms:
             chains = [(t, said[t.id], ()) for t in going]
             for k in range(1, self.max_rounds + 1):
@@ -122,7 +127,7 @@ class CritiqueRevise:
 
     def _next(
         self, policy: VLM, arm: Arm, k: int, chains: Sequence[tuple[Trajectory, Critique, tuple[str, ...]]],
-        by_id: dict[str, Sample], foreign: dict[str, Critique | None], round: int,
+        by_id: dict[str, Sample], foreign: dict[str, Critique], round: int,
     ) -> list[tuple[Trajectory, Critique, tuple[str, ...]]]:  # fmt: skip
         """The k-th revision of every chain that goes on, what the critic says of it, and all that was told so far."""
         if not chains:
@@ -210,22 +215,8 @@ class CritiqueRevise:
         why = self._stop(t, said, k)
         return t if why is None else replace(t, sampling={**t.sampling, "stopped": why})
 
-    def _borrowed(self, policy: VLM, samples: Sequence[Sample], round: int) -> dict[str, Critique | None]:
-        """For each question a critique that finds an error in another one's first attempt, whatever else is asked."""
-        others = sorted(self.donors, key=lambda s: s.id)
-        orders = {
-            s.id: Random(stable_seed(self.seed, "donors", s.id)).sample(own, min(self.tries, len(own)))
-            for s in samples
-            if (own := [d for d in others if d.id != s.id])
-        }
-        heard: dict[str, Critique | None] = {}
-        found: dict[str, Critique] = {}
-        for k in range(self.tries):
-            open_ = [i for i, order in orders.items() if i not in found and k < len(order)]
-            new = {orders[i][k].id: orders[i][k] for i in open_ if orders[i][k].id not in heard}
-            if new:
-                tried = list(self._first(policy, list(new.values()), 1, round))
-                said = self._said(new, tried)
-                heard |= {t.sample_id: said[t.id] if self._finds(t, said[t.id]) else None for t in tried}
-            found |= {i: c for i in open_ if (c := heard[orders[i][k].id]) is not None}
-        return {s.id: found.get(s.id) for s in samples}
+    def _lendable(self, policy: VLM, donors: Sequence[Sample], *, round: int) -> dict[str, Critique | None]:
+        """A critique that finds an error in each donor's first attempt; None where it finds none."""
+        tried = list(self._first(policy, donors, 1, round))
+        said = self._said({s.id: s for s in donors}, tried)
+        return {t.sample_id: said[t.id] if self._finds(t, said[t.id]) else None for t in tried}

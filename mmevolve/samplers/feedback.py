@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from random import Random
+from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
 from mmevolve.config.ranges import Range
 from mmevolve.prompts import template
 from mmevolve.protocols import VLM, Critic
 from mmevolve.samplers.attempts import attempt
+from mmevolve.samplers.donors import borrowed
 from mmevolve.samplers.independent import Independent
 from mmevolve.text import ask, assistant, stable_seed
 from mmevolve.types import Chat, Critique, Sample, Trajectory
@@ -106,11 +107,15 @@ class Feedback:
             yield replace(t, sampling={**t.sampling, **facts})
         by_id = {s.id: s for s in samples}
         wrong = [t for t, passed in zip(first, self._passed(by_id, first), strict=True) if not passed]
-        borrowed = self._borrowed(policy, [by_id[t.sample_id] for t in wrong], round) if "shuffled" in self.arms else {}
+        lent: dict[str, tuple[str, ...]] = {}
+        if "shuffled" in self.arms:
+            look = partial(self._mistakes, policy, round=round)
+            asking = [by_id[t.sample_id] for t in wrong]
+            lent = borrowed(asking, self.donors, look, tries=self.tries, seed=self.seed)
         for arm in self.arms:
             latest = [(t.id, t) for t in wrong]
             for turn in range(1, self.attempts):
-                made = self._again(policy, arm, latest, by_id, borrowed, turn, round)
+                made = self._again(policy, arm, latest, by_id, lent, turn, round)
                 yield from (t for _, t in made)
                 passed = self._passed(by_id, [t for _, t in made])
                 latest = [pair for pair, good in zip(made, passed, strict=True) if not good]
@@ -125,13 +130,13 @@ class Feedback:
 
     def _again(
         self, policy: VLM, arm: Arm, latest: Sequence[tuple[str, Trajectory]], by_id: dict[str, Sample],
-        borrowed: dict[str, tuple[str, ...]], turn: int, round: int,
+        lent: dict[str, tuple[str, ...]], turn: int, round: int,
     ) -> list[tuple[str, Trajectory]]:  # fmt: skip
         """The next attempt of every chain that still goes on, with the id of the first one."""
         if not latest:
             return []
         items = [(by_id[t.sample_id], t) for _, t in latest]
-        told = [()] * len(items) if arm in ("resample", "binary") else self._told(arm, items, borrowed)
+        told = [()] * len(items) if arm in ("resample", "binary") else self._told(arm, items, lent)
         chats = [self._chat(arm, s, t, steps) for (s, t), steps in zip(items, told, strict=True)]
         replies = policy.generate(
             chats, n=1, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p, max_tokens=self.max_tokens,
@@ -156,11 +161,11 @@ class Feedback:
         return (*asked, assistant(before.text), *told)
 
     def _told(
-        self, arm: Arm, items: Sequence[tuple[Sample, Trajectory]], borrowed: dict[str, tuple[str, ...]]
+        self, arm: Arm, items: Sequence[tuple[Sample, Trajectory]], lent: dict[str, tuple[str, ...]]
     ) -> list[tuple[str, ...]]:
         """The steps that each attempt's feedback names."""
         if arm == "shuffled":
-            return [borrowed[s.id] for s, _ in items]
+            return [lent.get(s.id, ()) for s, _ in items]
         found = [self._wrong(t, said) for (_, t), said in zip(items, self.critic(items), strict=True)]
         return [steps[:1] for steps in found] if arm == "first_wrong" else found
 
@@ -176,24 +181,7 @@ class Feedback:
         scored = zip(trajectory.steps, said.step_scores, strict=True)
         return tuple(step.text for step, score in scored if score < self.threshold)
 
-    def _borrowed(self, policy: VLM, samples: Sequence[Sample], round: int) -> dict[str, tuple[str, ...]]:
-        """For each question the wrong steps of another one's first attempt, whatever else is in the batch."""
-        orders = {s.id: self._donors(s.id) for s in samples}
-        attempts: dict[str, tuple[str, ...]] = {}
-        found: dict[str, tuple[str, ...]] = {}
-        for k in range(self.tries):
-            open_ = [i for i, order in orders.items() if i not in found and k < len(order)]
-            new = {orders[i][k].id: orders[i][k] for i in open_ if orders[i][k].id not in attempts}
-            attempts |= self._mistakes(policy, list(new.values()), round)
-            found |= {i: steps for i in open_ if (steps := attempts[orders[i][k].id])}
-        return {s.id: found.get(s.id, ()) for s in samples}
-
-    def _donors(self, own: str) -> list[Sample]:
-        """Other questions in an order of this question's own."""
-        others = sorted((s for s in self.donors if s.id != own), key=lambda s: s.id)
-        return Random(stable_seed(self.seed, "donors", own)).sample(others, min(self.tries, len(others)))
-
-    def _mistakes(self, policy: VLM, samples: Sequence[Sample], round: int) -> dict[str, tuple[str, ...]]:
+    def _mistakes(self, policy: VLM, samples: Sequence[Sample], *, round: int) -> dict[str, tuple[str, ...]]:
         """Wrong steps of each question's first attempt; none of one that is right."""
         if not samples:
             return {}

@@ -53,6 +53,7 @@ class Dialogues:
     def __call__(self, groups: Iterable[Group]) -> Iterator[Demonstration]:
         for group in groups:
             verdict = dict(zip((t.id for t in group.trajectories), group.scores(self.require), strict=True))
+            group.scores(self.steps)  # a critic that said nothing is a slip, and is named
             said = group.by(self.steps)
             attempts = list({t.text: t for t in group.trajectories if t.text and t.stop_reason != "length"}.values())
             right = [t for t in attempts if (verdict[t.id] or 0.0) > 0]

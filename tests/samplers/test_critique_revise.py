@@ -195,7 +195,7 @@ def test_the_critic_is_asked_as_it_is_trained_and_once_for_what_says_the_same():
 def test_several_models_attempt_the_same_samples():
     models = [Scripted(lambda said, seed, index, k=k: f"answer : {k}{index}", name=f"m{k}") for k in (1, 2)]
     policy = Scripted(lambda said, seed, index: "answer : 0", name="own")
-    made = list(SeveralModels(models, n=2)(policy, SAMPLES[:2], round=1))
+    made = list(SeveralModels(models, sampler=Independent(n=2))(policy, SAMPLES[:2], round=1))
     assert [(t.id, t.author, t.answer) for t in made[:6]] == [
         ("s0/1/0", "own", "0"), ("s0/1/1", "own", "0"), ("s0/1/2", "m1", "10"), ("s0/1/3", "m1", "11"),
         ("s0/1/4", "m2", "20"), ("s0/1/5", "m2", "21"),

@@ -67,6 +67,8 @@ def test_a_single_attempt_and_one_cut_at_the_limit_teach_no_second_turn():
     assert [r.completion for r in Dialogues()([ended])] == ["a"]
 
 
-def test_a_verifier_that_said_nothing_is_named():
+def test_a_critic_that_said_nothing_is_named():
     with pytest.raises(KeyError, match="verdicts"):
         list(Dialogues(require="verdicts")([group(("a", "", True))]))
+    with pytest.raises(KeyError, match="step_verdicts"):
+        list(Dialogues(steps="step_verdicts")([group(("a", "", True))]))
