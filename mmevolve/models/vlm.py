@@ -36,7 +36,7 @@ class TransformersVLM:
 
     Args:
         name: a local folder, a hub id, or `mmevolve:tiny_vlm`, the model that ships with the package.
-        lora: a `peft.LoraConfig`; None trains the weights themselves.
+        lora: a `peft.LoraConfig`, drawn from seed 0 whatever the run's; None trains the weights themselves.
         freeze: what full training leaves alone: `tower`, `eye` (tower and projector), `all` or `nothing`.
         dtype: weights' dtype.
         device: `auto` takes a GPU when there is one.
@@ -69,7 +69,9 @@ class TransformersVLM:
         self.lora = lora
         self.freeze = freeze
         if lora is not None:
-            self.model = peft.get_peft_model(self.model, copy.deepcopy(lora)).eval()
+            with torch.random.fork_rng(devices=[]):  # one start for all: a run taken up again must find its own weights
+                torch.manual_seed(0)
+                self.model = peft.get_peft_model(self.model, copy.deepcopy(lora)).eval()
         else:
             for parameter_name, parameter in self.model.named_parameters():
                 parameter.requires_grad_(not _frozen(parameter_name, freeze))

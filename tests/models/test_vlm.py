@@ -175,3 +175,12 @@ def test_the_shipped_model_that_reads_conversations_answers_a_second_turn():
     tried = list(Review(revisions=1, temperature=0.0, max_tokens=72, review="check")(vlm, [sample], round=0))
     assert [t.parent for t in tried] == [None, tried[0].id]
     assert all(t.stop_reason == "stop" and t.answer is not None for t in tried)
+
+
+def test_an_adapter_starts_the_same_in_every_process_and_draws_nothing(model_root):
+    config = {"r": 4, "target_modules": "all-linear"}
+    torch.manual_seed(1)
+    first = load("tiny", model_root / "tiny", lora=peft.LoraConfig(**config)).weights_digest()
+    state = torch.manual_seed(2).get_state()
+    assert load("tiny", model_root / "tiny", lora=peft.LoraConfig(**config)).weights_digest() == first
+    assert torch.equal(torch.get_rng_state(), state)
