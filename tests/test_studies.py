@@ -93,6 +93,15 @@ def test_figures_of_two_turns_tell_mended_from_broken(studies):
     }  # fmt: skip
 
 
+def test_a_share_of_a_figure_is_compared_by_its_sums(studies):
+    study = studies("self_correction")
+    before = [{"broken": {"a": 1, "b": 0, "c": 0}, "t1": {"a": 1, "b": 1, "c": 0}}]
+    after = [{"broken": {"a": 1, "b": 0, "c": 0}, "t1": {"a": 1, "b": 1, "c": 1}}]
+    finding = study.Finding("", "", -1, "broken", "after", "before", of="t1")
+    gap = study.share_difference(finding, {"before": before, "after": after})
+    assert gap.mean == pytest.approx(1 / 3 - 1 / 2)
+
+
 def test_figures_of_feedback_are_where_each_chain_ends(studies):
     told = studies("self_correction").told
     arms = ["resample", "all_wrong", "shuffled"]

@@ -1,4 +1,4 @@
-"""The tables of `losses.py`: what became of the held-out pairs, by loss and overlap, beside what papers claim."""
+"""The tables of `losses.py`: what became of the pairs, by loss and overlap, beside what papers claim."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ Found = Mapping[str, Sequence[Mapping[str, Any]]]  # loss -> what each seed foun
 def page(found: Found, starts: Sequence[Mapping[str, Any]]) -> list[str]:
     overlaps = [x for start in starts for x in start["overlap"].values()]
     edges = [float(x) for x in np.quantile(overlaps, (1 / 3, 2 / 3))]
-    learned, held = mean([s["pairs"] for s in starts]), mean([len(s["overlap"]) for s in starts])
+    learned, read, held = (mean(n) for n in zip(*counts(starts), strict=True))
     said = (
-        f"{learned:.0f} pairs learned and {held:.0f} held out a seed. Chosen and rejected: mean change of the log-"
-        "probability of a completion, in nats, on held-out pairs; overlap bins are thirds, at "
-        f"{edges[0]:.2f} and {edges[1]:.2f}; entropy: mean over the tokens of the held-out pairs, in nats. Intervals "
-        "resample questions, whose seeds go together."
+        f"{learned:.0f} pairs learned a seed, {read:.0f} of them measured, {held:.0f} others held out. Margin, chosen "
+        "and rejected: mean change of the log-probability of a completion, in nats, on learned pairs; overlap bins are "
+        f"thirds, at {edges[0]:.2f} and {edges[1]:.2f}; held-out margin: the same of pairs not learned; entropy: mean "
+        "over their tokens, in nats. Intervals resample questions, whose seeds go together."
     )
     return [*table(found, starts, edges), "", *findings(found, starts, edges), "", said]
+
+
+def counts(starts: Sequence[Mapping[str, Any]]) -> list[tuple[int, int, int]]:
+    return [(s["pairs"], len(s["sides"]), len(s["held"])) for s in starts]
 
 
 def binned(value: float, edges: Sequence[float]) -> str:
@@ -43,11 +47,11 @@ def change(now: Sequence[Mapping[str, Any]], starts: Sequence[Mapping[str, Any]]
 
 
 def table(found: Found, starts: Sequence[Mapping[str, Any]], edges: Sequence[float]) -> list[str]:
-    columns = ["loss", "rate", "steps", "margin", "chosen", "rejected"]
+    columns = ["loss", "rate", "steps", "margin", "held-out margin", "chosen", "rejected"]
     columns += [f"{side}, {b} overlap" for side in ("chosen", "rejected") for b in BINS]
     lines = head(*columns, "entropy", "accuracy", "points from the start, 95 %")
     start = [s["right"] for s in starts]
-    level = mean([x for s in starts for _, _, x in s["sides"].values()])
+    level = mean([x for s in starts for _, _, x in s["held"].values()])
     empty = [""] * (len(columns) - 1)
     lines.append(cells("start", *empty, f"{level:.3f}", f"{mean([x for s in start for x in s.values()]):.3f}", ""))
     for name, runs in found.items():
@@ -61,16 +65,16 @@ def table(found: Found, starts: Sequence[Mapping[str, Any]], edges: Sequence[flo
         rates = ", ".join(sorted({f"{r['rate']:g}" for r in runs}))
         never = sum(not r["reached"] for r in runs)
         margin = f"{mean([r['margin'] for r in runs]):.2f}" + (f" (not reached by {never})" if never else "")
-        spread = mean([x for r in runs for _, _, x in r["sides"].values()])
+        spread = mean([x for r in runs for _, _, x in r["held"].values()])
+        unseen = [mean([w - y for w, y, _ in r["held"].values()]) for r in (*runs, *starts)]
+        grown = mean(unseen[: len(runs)]) - mean(unseen[len(runs) :])
         right = [r["right"] for r in runs]
         gap = difference(start, right)
-        lines.append(
-            cells(
-                name, rates, f"{mean([r['steps'] for r in runs]):.0f}", margin, *(f"{x:+.2f}" for x in numbers),
-                f"{spread:.3f}", f"{mean([x for r in right for x in r.values()]):.3f}",
-                f"{100 * gap.mean:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})",
-            )
-        )  # fmt: skip
+        steps = f"{mean([r['steps'] for r in runs]):.0f}"
+        nats = [f"{x:+.2f}" for x in (grown, *numbers)]
+        answered = f"{mean([x for r in right for x in r.values()]):.3f}"
+        ends = f"{100 * gap.mean:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
+        lines.append(cells(name, rates, steps, margin, *nats, f"{spread:.3f}", answered, ends))
     return lines
 
 

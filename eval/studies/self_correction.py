@@ -24,7 +24,7 @@ from mmevolve.metrics.turn_edits import edit_ratio
 from mmevolve.metrics.turns import pairs
 from mmevolve.results import record
 from mmevolve.samplers.feedback import ARMS
-from mmevolve.statistics import Interval
+from mmevolve.statistics import Interval, function_interval
 from mmevolve.types import Group
 
 Figures = dict[str, dict[str, float]]  # a figure's name -> question -> its value
@@ -39,7 +39,8 @@ ALIKE = 0.05  # a paper's "no difference" is agreed with where the interval lies
 class Finding:
     """What a paper says of a figure: that of `a` is above (+1), below (-1) or like (0) that of `b`, or 0.
 
-    `paper` is its own number where it has one, else where it says so, and empty where the expectation is ours.
+    `paper` is its own number where it has one, else where it says so, and empty where the expectation is ours. With
+    `of`, the figure is taken as a share of that other figure.
     """
 
     says: str
@@ -48,6 +49,7 @@ class Finding:
     figure: str
     a: str
     b: str | None = None
+    of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -175,9 +177,24 @@ def compared(study: Study, found: Mapping[str, Sequence[Figures]]) -> list[str]:
     for f in study.findings:
         after = [run[f.figure] for run in found[f.a]]
         before = [dict.fromkeys(run, 0.0) for run in after] if f.b is None else [run[f.figure] for run in found[f.b]]
-        gap = difference(before, after)
+        gap = difference(before, after) if f.of is None else share_difference(f, found)
         lines.append(cells(f.says, f.paper or "none: our expectation", points(gap), verdict(f.sign, gap)))
     return lines
+
+
+def share_difference(finding: Finding, found: Mapping[str, Sequence[Figures]]) -> Interval:
+    """Of `figure` as a share of `of`: in `a` less in `b`; questions are resampled, whose seeds go together."""
+    rows, clusters = [], []
+    for before, after in zip(found[finding.b], found[finding.a], strict=True):
+        for question in before[finding.of]:
+            rows.append([side[name][question] for side in (before, after) for name in (finding.figure, finding.of)])
+            clusters.append(question)
+
+    def gap(means: Sequence[float]) -> dict[str, float]:
+        part, whole, later_part, later_whole = means
+        return {"gap": later_part / later_whole - part / whole if whole and later_whole else float("nan")}
+
+    return function_interval(rows, gap, clusters=clusters)["gap"]
 
 
 def verdict(sign: int, gap: Interval) -> str:
@@ -242,7 +259,7 @@ after_feedback = partial(
 STUDIES = {
     "scl": Study(
         "Reviewing without training, and SCL",
-        {"scl": arm("self_correction_dpo")},
+        {"scl": arm("self_correction_dpo", held_out__n=1800)},
         two_turns,
         "review",
         TURNS,
@@ -251,6 +268,8 @@ STUDIES = {
             Finding("a review without training loses accuracy", "61.7 to 38.6 (MiniCPM)", -1, "gain", "before SCL"),
             Finding("SCL raises first turns", "50.9 to 52.7 (LLaVA)", +1, "t1", "scl", "before SCL"),
             Finding("SCL raises second turns", "", +1, "t2", "scl", "before SCL"),
+            Finding("fewer answers go from right to wrong", "", -1, "broken", "scl", "before SCL"),
+            Finding("and fewer of those that were right", "", -1, "broken", "scl", "before SCL", of="t1"),
             Finding("SCL does not teach to review", "", 0, "gain", "scl", "before SCL"),
         ],
         says="Greedy, both turns; wrong to right and right to wrong are shares of all questions. Paper: "

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from mmevolve import ranks
 from mmevolve.config.ranges import Range
 from mmevolve.keys import describe, difference
-from mmevolve.protocols import Loss
+from mmevolve.protocols import VLM, Loss
 from mmevolve.store import RunStore, StoreError, refuse_broken, seal
 from mmevolve.text import chunks, stable_seed
 from mmevolve.training.callbacks import (
@@ -36,7 +36,7 @@ from mmevolve.training.memory import LargestFirst, fitting
 from mmevolve.training.modules import ReasonerModule
 from mmevolve.training.pairs import check_pairs
 from mmevolve.training.passes import Passes
-from mmevolve.training.reference import kept_reference, wants_mismatched
+from mmevolve.training.reference import check_reference, kept_reference, wants_mismatched
 from mmevolve.types import Example, Preference, Rollout
 
 
@@ -57,8 +57,8 @@ class Fit:
         scheduler: `scheduler(optimizer)`, stepped once a batch.
         carry: what lives on into the next round: `nothing` (weights go back to where the loop began: ReST-EM),
             `weights` (fresh optimizer: iterative RFT), `optimizer` (weights, moments and schedule: continuous).
-        reference: what a loss compares with: the policy as the round's training starts (`start`), or the base model
-            under its adapter (`base`), the same in every round.
+        reference: what a loss compares with: the policy as the round's training starts (`start`), the base model
+            under its adapter (`base`), or a model of the same base, for whole weights; both stay the same.
         module: the LightningModule that turns rows into the loss's input.
         passes: how the rows of a step go through the model: shared prompts, token budgets, checkpointing, a memory
             limit; None for one padded pass of all.
@@ -68,7 +68,7 @@ class Fit:
         seed: of the order and of dropout.
 
     Raises:
-        ValueError: for `reference: base` with a loss that compares with none.
+        ValueError: for a reference with a loss that compares with none.
     """
 
     loss: Loss
@@ -79,7 +79,7 @@ class Fit:
     steps: int | None = None
     scheduler: Callable[..., Any] | None = None
     carry: Literal["nothing", "weights", "optimizer"] = "weights"
-    reference: Literal["start", "base"] = "start"
+    reference: Literal["start", "base"] | VLM = "start"
     module: Callable[..., ReasonerModule] = ReasonerModule
     passes: Passes | None = None
     shuffle: bool = True
@@ -88,8 +88,9 @@ class Fit:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.reference == "base" and not self.loss.needs_reference:
-            raise ValueError(f"{type(self.loss).__name__} compares with no reference, got reference: base")
+        if self.reference != "start" and not self.loss.needs_reference:
+            got = self.reference if self.reference == "base" else self.reference.name
+            raise ValueError(f"{type(self.loss).__name__} compares with no reference, got reference: {got}")
 
     def __call__(self, policy: Any, examples: Sequence[Example], store: RunStore, *, round: int) -> Any:
         """Train in place, leave a checkpoint, give the policy its new version; a finished round is only loaded.
@@ -97,7 +98,8 @@ class Fit:
         Raises:
             StoreError: when the checkpoint on disk was made otherwise or is damaged, or cannot be written.
             ValueError: when there is no row, one of another type than the loss trains on, or one that it cannot learn
-                from; for `reference: base` without an adapter; when a row or a batch is more than `passes` allow.
+                from; for `reference: base` without an adapter or a reference of another base; when a row or a batch is
+                more than `passes` allow.
         """
         folder = store.checkpoint(round)
         version = f"{store.stage_name}/round={round:03d}"
@@ -124,8 +126,11 @@ class Fit:
             raise ValueError(f"{store.stage_name}, round {round}: every row is more than one pass by itself")
         if self.loss.needs_reference:
             base, mismatched = self.reference == "base", wants_mismatched(self.loss)
+            if not isinstance(self.reference, str):
+                check_reference(policy, self.reference)
+            asked = policy if isinstance(self.reference, str) else self.reference
             examples = kept_reference(
-                store, policy, examples, round=round, base=base, mismatched=mismatched, passes=self.passes
+                store, asked, examples, round=round, base=base, mismatched=mismatched, passes=self.passes
             )
         more = {} if self.passes is None else {"passes": self.passes}
         module = self.module(policy, loss=self.loss, optimizer=self.optimizer, scheduler=self.scheduler, **more)

@@ -96,6 +96,23 @@ def test_the_base_under_an_adapter_is_the_same_in_every_round(fresh, pairs, tmp_
     assert flat[1] == pytest.approx(flat[0], abs=1e-5)
 
 
+def test_another_model_of_the_same_base_is_the_same_in_every_round(fresh, pairs, tmp_path):
+    policy, store = fresh(), store_in(tmp_path)
+    train = fit(DPO(), reference=fresh())
+    before = scores(with_reference(policy, pairs))
+    for round in range(2):
+        policy = train(policy, pairs, store, round=round)
+        assert kept(store, round) == before
+    assert scores(with_reference(policy, pairs)) != before, "the policy itself has moved"
+
+
+def test_a_model_of_another_base_is_no_reference(fresh, pairs, tmp_path):
+    other = fresh()
+    other.source = "another"
+    with pytest.raises(ValueError, match="the reference 'another@base' is not the base of the policy"):
+        fit(DPO(), reference=other)(fresh(), pairs, store_in(tmp_path), round=0)
+
+
 def test_without_an_adapter_there_is_no_base(fresh, pairs, tmp_path):
     with pytest.raises(ValueError, match=r"has no adapter to turn off: .*\(reference: start\)"):
         fit(DPO(), reference="base")(fresh(), pairs, store_in(tmp_path), round=0)
