@@ -12,12 +12,18 @@ from mmevolve.contracts import attempts, check_part, kind_of, main, samples
 from mmevolve.critics.alignment import Alignment
 from mmevolve.critics.answer import AnswerMatch
 from mmevolve.critics.answer_plus_step import AnswerPlusStep
+from mmevolve.critics.checklist import Checklist
 from mmevolve.critics.critique_judges import CritiqueRubric
 from mmevolve.critics.each_prefix import EachPrefix
+from mmevolve.critics.judge import Judge
 from mmevolve.critics.look_back import LookBack
+from mmevolve.critics.p_ik import PIK
+from mmevolve.critics.p_true import PTrue
+from mmevolve.critics.pairwise_judge import PairwiseJudge
 from mmevolve.critics.parm import PARM
 from mmevolve.critics.parm_labels import ClarityLabels, PotentialLabels
 from mmevolve.critics.rollout_value import RolloutValue
+from mmevolve.critics.self_reference import SelfReference
 from mmevolve.critics.step_reward import StepReward
 from mmevolve.critics.weighted_vote import PseudoAnswer, WeightedVote
 from mmevolve.critics.written import Written
@@ -27,6 +33,7 @@ from mmevolve.metrics.best_of_n import BestOfN
 from mmevolve.models.scripted import Scripted
 from mmevolve.protocols import VLM
 from mmevolve.samplers.best_turns import BestTurns
+from mmevolve.samplers.checklist_refine import ChecklistRefine
 from mmevolve.samplers.critique_revise import CritiqueRevise
 from mmevolve.samplers.feedback import Feedback
 from mmevolve.samplers.independent import Independent
@@ -56,19 +63,40 @@ def guess(said, seed, index):
     return f"answer : {(seed + index) % 3}"
 
 
+def checks(said, seed, index):
+    """Writes three items, and says no to some of what it is asked."""
+    if "Write a checklist" in said:
+        return "1. Does it count?\n2. Does it add?\n3. Does it answer?"
+    return "NO" if stable_seed(said) % 3 == 0 else "YES"
+
+
+def judges(said, seed, index):
+    """Numbers and verdicts by what it is shown."""
+    return f"Score: {1 + stable_seed(said) % 10}" if "Score: X" in said else f"Better: {'AB'[stable_seed(said) % 2]}"
+
+
 STEPS = StepReward(Rewards())
 YES = YesNo(Scripted(lambda said, seed, index: "yes" if stable_seed(said) % 2 else "no"), reads="text")
 READY = {
+    "critics.Checklist": Checklist(Scripted(checks)),
     "critics.ClarityLabels": ClarityLabels(rule="claim"),
     "critics.CritiqueRubric": CritiqueRubric(Scripted(guess)),
     "critics.EachPrefix": EachPrefix(YES),
+    "critics.Judge": Judge(Scripted(judges)),
     "critics.LookBack": LookBack(Scripted(guess), by="rule"),
     "critics.PARM": PARM(STEPS, STEPS, STEPS),
+    "critics.PIK": PIK(
+        Scripted(guess), [Sample("a", "how many ?"), Sample("b", "how many shapes ?")], outcomes={"a": [1], "b": [0, 1]}
+    ),
+    "critics.PTrue": PTrue(Scripted(guess), words="p_true_ideas", brainstorm=2),
+    "critics.PairwiseJudge": PairwiseJudge(Scripted(judges)),
     "critics.PotentialLabels": PotentialLabels(STEPS, StepReward(Rewards(), fold="mean"), clear=-1.0),
     "critics.PseudoAnswer": PseudoAnswer(WeightedVote(STEPS), AnswerMatch()),
+    "critics.SelfReference": SelfReference(PairwiseJudge(Scripted(judges), words="judge_pair_reference")),
     "critics.WeightedVote": WeightedVote(STEPS),
     "critics.Written": Written(Scripted(lambda said, seed, index: f"wrong steps : {1 + stable_seed(said) % 3}")),
     "critics.YesNo": YES,
+    "samplers.ChecklistRefine": ChecklistRefine(Checklist(Scripted(checks)), n=2, temperature=0.5),
     "samplers.CritiqueRevise": CritiqueRevise(
         STEPS, arms=("all_wrong", "shuffled", "resample"), donors=samples(), n=2, temperature=0.5
     ),
