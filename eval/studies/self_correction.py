@@ -30,8 +30,8 @@ from mmevolve.types import Group
 Figures = dict[str, dict[str, float]]  # a figure's name -> question -> its value
 SHAPES = "recipes/shapes/{}.yaml"
 FAMILIES = "[compare, total, removal, two_hop]"
-QUESTIONS = 1600  # of SCoRe's arms
-ROUNDS, SAMPLED = 8, 16  # of each of SCoRe's stages; attempts and revisions of a question in all of an arm
+QUESTIONS = 800  # of SCoRe's arms
+ROUNDS, SAMPLED = 4, 16  # of each of SCoRe's stages; attempts and revisions of a question in all of an arm
 ALIKE = 0.05  # a paper's "no difference" is agreed with where the interval lies within 5 points of 0
 
 
