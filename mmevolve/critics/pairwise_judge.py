@@ -108,17 +108,19 @@ class PairwiseJudge:
             yield self._critique(sample, t, speaks.get((sample.id, t.text)), rows)
 
     def _pairs(self, sample: Sample, attempts: Sequence[Trajectory]) -> list[tuple[Trajectory, Trajectory]]:
-        """The pairs that are compared: neighbours on a shuffled circle, then those two apart, and so on.
+        """The pairs that are compared: the rounds of a tournament in which everybody meets everybody.
 
-        Of the neighbours every second pair comes first, so that few pairs still reach every attempt, and a bounded
-        number compares each attempt as often as the others, give or take one or two.
+        In a round each attempt is in one pair (of an odd number one sits out), so few pairs reach every attempt, and a
+        bounded number compares each as often as the others, give or take one or two.
         """
-        circle = list(attempts)
-        Random(stable_seed(self.seed, "pairs", sample.id)).shuffle(circle)
-        n, found = len(circle), []
-        for apart in range(1, n // 2 + 1):
-            starts = range(n // 2) if 2 * apart == n else [*range(0, n, 2), *range(1, n, 2)]
-            found += [(circle[i], circle[(i + apart) % n]) for i in starts]
+        ring: list[Trajectory | None] = list(attempts)
+        Random(stable_seed(self.seed, "pairs", sample.id)).shuffle(ring)
+        ring += [None] * (len(ring) % 2)
+        found = []
+        for _ in ring[1:]:
+            facing = zip(ring[: len(ring) // 2], reversed(ring), strict=False)
+            found += [(one, other) for one, other in facing if one is not None and other is not None]
+            ring = [ring[0], ring[-1], *ring[1:-1]]
         return found[: self.most]
 
     def _prompt(self, sample: Sample, one: Trajectory, other: Trajectory, references: Mapping[str, str]) -> Prompt:
