@@ -28,8 +28,9 @@ class ChecklistRefine:
     when a revision says what its parent said (`unchanged`), or after `max_rounds` revisions (`rounds`);
     `sampling["stopped"]` of the last one written says which. The kept answer is the one with the highest score, of
     equals the first. It is always the last of its chain: where it is not the last one written, the chain ends in a copy
-    of it, whose `sampling["copy_of"]` names it, so that metrics of first and last turns count what is kept. Every
-    attempt has its score in `sampling["checklist"]`, a revision what was told in `sampling["feedback"]`.
+    of it, whose `sampling["copy_of"]` names it, so that metrics of first and last turns count what is kept
+    (`metrics.OverTurns` over all questions, `metrics.SelfCorrection` over those that were revised). Every attempt has
+    its score in `sampling["checklist"]`, a revision what was told in `sampling["feedback"]`.
 
     Paper: Cook et al. 2024, "TICKing All the Boxes", arXiv:2410.03608 (STICK: self-refinement by the checklist).
     Differs: the highest score is kept, as the paper finds that later revisions may lose what the first one gained;

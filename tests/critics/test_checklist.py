@@ -6,6 +6,7 @@ from mmevolve.answers.checklist import items, not_read, parse, written
 from mmevolve.critics.answer import AnswerMatch
 from mmevolve.critics.checklist import Checklist
 from mmevolve.metrics.judged import ChecklistItems
+from mmevolve.metrics.over_turns import OverTurns
 from mmevolve.metrics.self_correction import SelfCorrection
 from mmevolve.models.scripted import Scripted
 from mmevolve.samplers.checklist_refine import ChecklistRefine
@@ -199,8 +200,11 @@ def test_the_best_is_kept_where_a_later_turn_lost_it():
 def test_what_is_kept_is_what_metrics_of_first_and_last_turns_count():
     _, made = refined("one two\nAnswer: 4", "one\nAnswer: 5", "two\nAnswer: 6")
     said = list(AnswerMatch()([(SAMPLE, t) for t in made]))
-    numbers = SelfCorrection()(group([SAMPLE], made, said))
+    groups = group([SAMPLE], made, said)
+    numbers = SelfCorrection()(groups)
     assert (numbers["acc_t1"], numbers["acc_t2"]) == (1.0, 1.0)
+    over = OverTurns()(groups)
+    assert [over[f"turn_acc@{t}"] for t in (1, 2, 3, 4)] == [1.0, 0.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize(
