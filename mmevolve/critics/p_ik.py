@@ -26,16 +26,19 @@ class PIK:
     """Probability that an attempt of the policy would be right, by a probe that was fitted on other questions.
 
     The probe is one logistic regression. Its features are what the model gives before it has written anything: the
-    log-odds of yes when it is asked whether it could answer, the entropy of its answer's first token, and the number of
-    words, options and pictures of the question. It learns from what attempts at the `asked` questions came to: from
-    `outcomes` where these are known, else the policy is asked, once for each state of its weights. All attempts at a
-    question have the same score, in [0, 1]; a question that the probe was fitted on has none. `metrics.Calibration`
-    and `metrics.Honesty` say whether the probability is one (ECE, Brier score, AUROC).
+    log-odds of yes when it is asked whether it could answer, the entropy of its answer's first token, how likely it
+    would begin with each of the words `reads`, and the number of words, options and pictures of the question. It learns
+    from what attempts at the `asked` questions came to: from `outcomes` where these are known, else the policy is
+    asked, once for each state of its weights. All attempts at a question have the same score, in [0, 1]; a question
+    that the probe was fitted on has none. `metrics.Calibration` and `metrics.Honesty` say whether the probability is
+    one (ECE, Brier score, AUROC).
 
     Paper: Kadavath et al. 2022, "Language Models (Mostly) Know What They Know", arXiv:2207.05221 (P(IK), trained by
     cross-entropy against the model's own success over 30 samples a question).
     Differs: the paper trains a head on the question's last hidden state, and the whole model with it. A `VLM` of this
-    package gives no hidden states, so the probe reads a handful of numbers and the model stays as it is.
+    package gives no hidden states, so the probe reads a handful of numbers and the model stays as it is. The
+    log-probabilities of `reads` are the nearest to that head: up to their common normaliser they are linear in the
+    state.
 
     Attributes:
         policy: whose knowledge is asked about.
@@ -51,6 +54,7 @@ class PIK:
         prompt: template under which it would answer.
         yes: the option that says that it could.
         no: the option that says that it could not.
+        reads: words whose first token's log-probability, as the answer's beginning, is a feature; a score each.
         ridge: of the regression.
         sees_image: show the pictures; false for a policy that reads text alone.
 
@@ -72,6 +76,7 @@ class PIK:
     prompt: str = "question"
     yes: str = "(A) Yes"
     no: str = "(B) No"
+    reads: tuple[str, ...] = ()
     ridge: Annotated[float, Range(1e-6)] = 1.0
     sees_image: bool = True
 
@@ -100,18 +105,21 @@ class PIK:
             yield Critique(t.id, self.name, None if error else known[sample.id], sees_image=looked, error=error)
 
     def features(self, samples: Sequence[Sample]) -> list[list[float]]:
-        """Of each question: log-odds of yes, entropy of the first token, words, options, pictures; NaN where unknown.
+        """Of each question: log-odds of yes, entropy of the first token, words, options, pictures, then `reads`.
 
-        A server gives no entropies, and a model whose tokens cannot tell the options apart no odds.
+        NaN where unknown: a server gives no entropies, and a model whose tokens cannot tell the options apart no odds.
         """
         shown = [seen(s, self.sees_image) for s in samples]
         said = odds_of(self.policy, [ask(s, template(self.words)) for s in shown], self.yes, self.no)
-        begun = self.policy.logprobs([ask(s, template(self.prompt)) for s in shown], [""] * len(shown))
+        chats = [ask(s, template(self.prompt)) for s in shown]
+        begins = ("", *self.reads)  # of nothing the one token is the end, drawn from what the answer may begin with
+        scored = self.policy.logprobs([chat for chat in chats for _ in begins], list(begins) * len(chats))
         rows = []
-        for sample, odds, tokens in zip(samples, said, begun, strict=True):
+        for i, (sample, odds) in enumerate(zip(samples, said, strict=True)):
+            first, *words = scored[i * len(begins) : (i + 1) * len(begins)]
             known = math.nan if odds is None else odds.log_odds
             shape = (len(sample.question.split()), len(sample.choices), len(sample.images))
-            numbers = (known, tokens.entropies[0], *shape)
+            numbers = (known, first.entropies[0], *shape, *(word.logprobs[0] for word in words))
             rows.append([float(x) if math.isfinite(x) else math.nan for x in numbers])
         return rows
 

@@ -19,6 +19,7 @@ from mmevolve.text import images_of
 from mmevolve.types import Reply, Sample, Step, Trajectory
 from mmevolve.verbs import group
 
+WORDS = ("four", "seven")
 SAMPLE = Sample("s", "how many ?", ("a.png",), answer="4")
 
 
@@ -35,8 +36,8 @@ class Model:
         said = []
         for chat, text in zip(chats, completions, strict=True):
             asked = words_of(chat)
-            if not text:
-                said.append(TokenScores((0,), (-3.0,), (self.entropy(asked),)))
+            if not text or text in WORDS:
+                said.append(TokenScores((0,), (-3.0 - len(text),), (self.entropy(asked),)))
                 continue
             self.asked.append((asked, len(images_of(chat))))
             p = self.odds(asked)["AB".index(text[1])]
@@ -194,6 +195,13 @@ def test_majority_labels_are_one_row_a_question():
     rows = critic.features([s for s, _ in outcomes])
     assert critic.fit(outcomes) == logistic.fit(rows, ["dogs" in s.question for s, _ in outcomes], ridge=1.0)
     assert rows[0][:2] == [pytest.approx(math.log(4)), 0.5] and rows[0][2:] == [4.0, 0.0, 0.0]
+
+
+def test_the_words_that_an_answer_may_begin_with_are_read_of_each_question():
+    """Of each question the entropy and both words' log-probabilities, none of another question's."""
+    model = Knower(entropy=lambda text: float("dogs" in text))
+    rows = probe(model, reads=WORDS).features(asked(2))
+    assert [row[1] for row in rows] == [1.0, 0.0] and [row[5:] for row in rows] == [[-7.0, -8.0]] * 2
 
 
 def test_known_outcomes_are_not_drawn_again_and_give_the_same_probe():
