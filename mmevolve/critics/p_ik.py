@@ -42,7 +42,7 @@ class PIK:
 
     Attributes:
         policy: whose knowledge is asked about.
-        asked: labelled questions to fit on; never those that are judged.
+        asked: labelled questions to fit on; not those that are judged, and none that the policy is trained on.
         attempts: a sampler that attempts them; 30 attempts each in the paper.
         verifier: judges these attempts.
         outcomes: verdicts (above 0 is right) by the id of an asked question, as `Group.scores` gives them; these
