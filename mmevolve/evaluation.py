@@ -109,7 +109,7 @@ def benchmark(
     *,
     path: str,
     data: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int, Range(1)] | None = None,
     n: int = 1,
     temperature: float = 0.0,
     max_tokens: int | None = None,

@@ -6,9 +6,10 @@ import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from mmevolve import verbs
+from mmevolve.config.ranges import Range
 from mmevolve.evaluation import HeldOut, refuse_overlap
 from mmevolve.protocols import VLM, Critic, Metric, Sampler, Schedule, Selector, TrainStep
 from mmevolve.schedules import knobs
@@ -45,12 +46,12 @@ def evolve(
     critics: Sequence[Critic],
     selector: Selector,
     train: TrainStep,
-    rounds: int | None = None,
-    passes: float | None = None,
-    steps: int | None = None,
+    rounds: Annotated[int, Range(0)] | None = None,
+    passes: Annotated[float, Range(0)] | None = None,
+    steps: Annotated[int, Range(1)] | None = None,
     name: str = "evolve",
     student: Any = None,
-    fraction: float = 1.0,
+    fraction: Annotated[float, Range(0, 1)] = 1.0,
     schedule: Schedule | None = None,
     probe_data: Sequence[Sample] = (),
     metrics: Sequence[Metric] = (),

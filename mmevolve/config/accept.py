@@ -130,7 +130,7 @@ def _leaf_fits(kind: Type, leaf: Leaf) -> bool:
     value = leaf.value
     if kind.kind in ("int", "float"):
         numbers = (int,) if kind.kind == "int" else (int, float)
-        right = isinstance(value, numbers) and not isinstance(value, bool)
+        right = isinstance(value, numbers) and not isinstance(value, bool) and value == value  # NaN is never meant
         return right and (kind.range is None or value in kind.range)  # type: ignore[operator]
     if kind.kind == "bool":
         return isinstance(value, bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,12 @@ _TEXT = {"Path", "PathLike", "PurePath"}
 _LISTS = {"list", "List", "set", "Set", "MutableSequence"}
 _TUPLES = {"Sequence", "Iterable", "Collection", "Iterator", "frozenset", "FrozenSet", "AbstractSet", "Container"}
 _MAPPINGS = {"dict", "Dict", "Mapping", "MutableMapping", "OrderedDict", "defaultdict"}
+_CLASSES = {
+    "torch",
+    "lightning",
+    "peft",
+    "transformers",
+}  # `peft.LoraConfig`: a class by its spelling, never a plain value
 _WRAPPERS = {"Final", "Required", "NotRequired", "ReadOnly", "InitVar"}
 
 
@@ -74,6 +81,12 @@ def read_annotation(node: ast.expr | None, path: Path | None = None, depth: int 
     if isinstance(node, ast.Subscript):
         return _subscript(node, path, depth)
     name = last_word(node)
+    if (
+        isinstance(node, ast.Attribute)
+        and ast.unparse(node).partition(".")[0] in _CLASSES
+        and re.match("[A-Z].*[a-z]", name)
+    ):
+        return Type("instance", name=name)
     return _named(name, path, depth) if name else ANY
 
 

@@ -35,19 +35,24 @@ def check_recipe(recipe: Recipe, allow: Collection[str] = ()) -> list[Problem]:
 
 
 def _static_problems(seen: Survey) -> Iterator[Problem]:
-    yield from _top_problems(seen.nodes)
-    yield from reference_problems(seen.nodes)
-    around = seen.surroundings()
+    yield from top_problems(seen.nodes)
     for node in walk(seen.nodes):
         if isinstance(node, Keyed) and node is not seen.nodes:
-            yield from rule_problems(node)
-            target, signature = seen.target(node), seen.signature(node)
-            if target is not None and signature is not None:
-                yield from call_problems(node, target, signature, around)
+            yield from mapping_problems(node, seen)
     yield from row_problems(seen)
 
 
-def _top_problems(nodes: Keyed) -> Iterator[Problem]:
+def mapping_problems(node: Keyed, seen: Survey) -> Iterator[Problem]:
+    """What is wrong with one mapping below the top level: its two words of the language, and its settings."""
+    yield from rule_problems(node)
+    target, signature = seen.target(node), seen.signature(node)
+    if target is not None and signature is not None:
+        yield from call_problems(node, target, signature, seen.surroundings())
+
+
+def top_problems(nodes: Keyed) -> Iterator[Problem]:
+    """What is wrong with the top-level names, who refers to them, and the loop."""
+    yield from reference_problems(nodes)
     for entry in nodes.entries:
         if not (isinstance(entry.key, str) and entry.key.isidentifier()):
             yield Problem(f"the object '{entry.key}' needs a name of letters, digits and underscores", entry.place)

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from mmevolve.config.annotations import parse_annotation
+from mmevolve.config.bounds import bounded
 from mmevolve.config.nearest import nearest
 from mmevolve.config.signatures import Parameter, Signature
 from mmevolve.config.source import module_file, package_files
@@ -62,7 +63,7 @@ def _signature(name: str, record: dict[str, object]) -> Signature | UnknownTarge
         Parameter(
             str(row["name"]),
             bool(row["required"]),
-            parse_annotation(str(row["annotation"])),
+            bounded(name, str(row["name"]), parse_annotation(str(row["annotation"]))),
             str(row["annotation"]),
             str(row["default"]),
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from mmevolve.config.ranges import Range
 from mmevolve.protocols import Critic
 from mmevolve.types import Critique, Sample, Trajectory
 
@@ -44,7 +45,7 @@ class PARM:
     outcome: Critic
     name: str = "parm"
     clear: float = 0.5
-    hopeful: float = 0.5
+    hopeful: Annotated[float, Range(0, 1)] = 0.5
     assess: Literal["once", "every"] = "once"
 
     @property

@@ -11,8 +11,9 @@ people's code that reads it, not in the card. Both forms are read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
+from mmevolve.config.ranges import Range
 from mmevolve.data.pairs import asked_pair
 from mmevolve.data.published import Broken, Form, gather, look
 from mmevolve.data.row_cells import Cells
@@ -25,7 +26,7 @@ def critique_vqa(
     path: str,
     id: str | None = None,
     split: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int, Range(1)] | None = None,
     source: str = "critique_vqa",
     images_root: str | None = None,
     verify_images: bool = False,

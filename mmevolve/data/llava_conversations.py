@@ -12,8 +12,9 @@ conversation at once, with the same tokens learned.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
+from mmevolve.config.ranges import Range
 from mmevolve.data.published import Broken, Form, gather, look
 from mmevolve.data.row_cells import Cells
 from mmevolve.data.turns import fill, turns_cell
@@ -25,7 +26,7 @@ def llava_conversations(
     path: str,
     id: str | None = None,
     split: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int, Range(1)] | None = None,
     source: str = "llava",
     images_root: str | None = None,
     verify_images: bool = False,

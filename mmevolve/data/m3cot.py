@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
+from mmevolve.config.ranges import Range
 from mmevolve.data.columns import RepeatedChoices
 from mmevolve.data.option_rows import option_sample
 from mmevolve.data.published import Broken, Form, gather, look
@@ -26,7 +27,7 @@ def m3cot(
     path: str,
     id: str | None = "id",
     split: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int, Range(1)] | None = None,
     source: str = "m3cot",
     context: bool = True,
     without_image: WithoutImage = "drop",

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 from mmevolve.answers.options import letters, to_letter
+from mmevolve.config.ranges import Range
 from mmevolve.data.cells import choices_cell, other_cells, show
 from mmevolve.data.published import Broken, Form, gather, look
 from mmevolve.data.row_cells import Cells
@@ -34,7 +35,7 @@ def mathv360k(
     path: str,
     id: str | None = "id",
     split: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int, Range(1)] | None = None,
     source: str = "mathv360k",
     images_root: str | None = None,
     verify_images: bool = False,

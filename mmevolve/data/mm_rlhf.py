@@ -19,8 +19,9 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from mmevolve.config.ranges import Range
 from mmevolve.data.cells import is_empty, show, text_cell
 from mmevolve.data.pairs import asked_pair, pair
 from mmevolve.data.published import Broken, Form, gather, look
@@ -36,7 +37,7 @@ def mm_rlhf(
     path: str,
     id: str | None = None,
     split: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int, Range(1)] | None = None,
     source: str = "mm_rlhf",
     videos: Videos = "drop",
     images_root: str | None = None,

@@ -17,11 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Annotated, Any
 
 from PIL import Image
 
 from mmevolve.config.nearest import hint
+from mmevolve.config.ranges import Range
 from mmevolve.data.images import open_image
 from mmevolve.data.shapes.dataset import sample_of
 from mmevolve.data.shapes.families import FAMILIES
@@ -65,7 +66,7 @@ class GreyBox:
         return out.getvalue()
 
 
-def nlvr(*, path: str, split: str = "dev", limit: int | None = None) -> list[Sample]:
+def nlvr(*, path: str, split: str = "dev", limit: Annotated[int, Range(1)] | None = None) -> list[Sample]:
     """NLVR's own statements: is each true or false of its picture?
 
     Args:
@@ -82,7 +83,7 @@ def nlvr(*, path: str, split: str = "dev", limit: int | None = None) -> list[Sam
 def nlvr_questions(
     *,
     path: str,
-    n: int,
+    n: Annotated[int, Range(1)],
     split: str = "train",
     families: Sequence[str] = tuple(FAMILIES),
     seed: int = 0,

@@ -10,8 +10,9 @@ set.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
+from mmevolve.config.ranges import Range
 from mmevolve.data.cells import text_cell
 from mmevolve.data.pairs import asked_pair
 from mmevolve.data.published import Broken, Form, gather, look
@@ -25,7 +26,7 @@ def rlaif_v(
     path: str,
     id: str | None = None,
     split: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int, Range(1)] | None = None,
     source: str = "rlaif_v",
     images_root: str | None = None,
     verify_images: bool = False,

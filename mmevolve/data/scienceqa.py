@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from mmevolve.config.nearest import hint as nearest_hint
+from mmevolve.config.ranges import Range
 from mmevolve.data.cells import show
 from mmevolve.data.columns import RepeatedChoices
 from mmevolve.data.option_rows import option_sample
@@ -32,7 +33,7 @@ def scienceqa(
     path: str,
     id: str | None = None,
     split: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int, Range(1)] | None = None,
     source: str = "scienceqa",
     hint: bool = True,
     without_image: WithoutImage = "keep",

@@ -6,8 +6,9 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from mmevolve.config.ranges import Range
 from mmevolve.data.columns import Columns, RepeatedChoices, Unlabelled, pick
 from mmevolve.data.rows import Row, kind_of, read_rows
 from mmevolve.text import stable_seed
@@ -27,7 +28,7 @@ def table(
     image: str | None = "image",
     answer: str | None = "answer",
     choices: str | None = "choices",
-    limit: int | None = None,
+    limit: Annotated[int, Range(1)] | None = None,
     source: str | None = None,
     images_root: str | None = None,
     shuffle_seed: int | None = None,

@@ -12,8 +12,9 @@ are refused. `<image>` in a text is a place for a picture too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from mmevolve.config.ranges import Range
 from mmevolve.data.cells import text_cell
 from mmevolve.data.pairs import asked_pair, pair
 from mmevolve.data.published import Broken, Form, gather, look
@@ -27,7 +28,7 @@ def trl_preferences(
     path: str,
     id: str | None = None,
     split: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int, Range(1)] | None = None,
     source: str = "preferences",
     images_root: str | None = None,
     verify_images: bool = False,

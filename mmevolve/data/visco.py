@@ -11,9 +11,10 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from mmevolve.answers.written_critique import Said, parse
+from mmevolve.config.ranges import Range
 from mmevolve.data.cells import image_cells, show
 from mmevolve.data.images import verify_image
 from mmevolve.data.rows import Row, read_rows
@@ -27,7 +28,7 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 
 
 def visco(
-    *, path: str, split: str | None = None, limit: int | None = None, verify_images: bool = False
+    *, path: str, split: str | None = None, limit: Annotated[int, Range(1)] | None = None, verify_images: bool = False
 ) -> list[Sample]:
     """Solutions to be criticised: `meta` holds steps, step_labels, answer_right, response_answer and the references.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -26,6 +26,7 @@ from transformers import (
 )
 
 from mmevolve import ranks
+from mmevolve.config.ranges import Range
 from mmevolve.data.images import open_image
 
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>", "<image>", "<user>", "<assistant>")
@@ -131,7 +132,7 @@ def make_tiny(
     layers: int = 4,
     seed: int = 0,
     eye_chart: Sequence[tuple[bytes, tuple[int, ...]]] = (),
-    eye_steps: int = 600,
+    eye_steps: Annotated[int, Range(0)] = 600,
 ) -> str:
     """Write a fresh tiny VLM, processor and all, to a folder and give the folder; one that stands there is kept.
 

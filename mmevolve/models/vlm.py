@@ -7,13 +7,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import peft
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from mmevolve.config.ranges import Range
 from mmevolve.models.decode import Knobs, decode
 from mmevolve.models.encode import Encoder, Row, collate
 from mmevolve.models.limits import limits_of
@@ -56,7 +57,7 @@ class TransformersVLM:
         freeze: Literal["nothing", "tower", "eye", "all"] = "eye",
         dtype: Literal["float32", "bfloat16", "float16"] = "float32",
         device: str = "auto",
-        decode_rows: int = DECODE_ROWS,
+        decode_rows: Annotated[int, Range(1)] = DECODE_ROWS,
         features: VisionFeatures | None = None,
     ):
         self.source = name

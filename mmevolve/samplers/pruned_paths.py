@@ -52,7 +52,7 @@ class PrunedPaths:
     potential: Critic
     n: Annotated[int, Range(1)] = 8
     clear: float = 0.5
-    hopeful: float = 0.5
+    hopeful: Annotated[float, Range(0, 1)] = 0.5
     assess: Literal["once", "every"] = "once"
     temperature: Annotated[float, Range(0.0)] = 1.0
     max_steps: Annotated[int, Range(1)] = 16

@@ -74,9 +74,9 @@ class Fit:
     loss: Loss
     optimizer: Callable[..., torch.optim.Optimizer]
     trainer: Callable[..., lightning.Trainer] = lightning.Trainer
-    batch_size: int = 32
-    epochs: int = 1
-    steps: int | None = None
+    batch_size: Annotated[int, Range(1)] = 32
+    epochs: Annotated[int, Range(1)] = 1
+    steps: Annotated[int, Range(1)] | None = None
     scheduler: Callable[..., Any] | None = None
     carry: Literal["nothing", "weights", "optimizer"] = "weights"
     reference: Literal["start", "base"] | VLM = "start"

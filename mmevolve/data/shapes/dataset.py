@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from random import Random
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from mmevolve.config.nearest import hint
+from mmevolve.config.ranges import Range
 from mmevolve.data.shapes.families import FAMILIES
 from mmevolve.data.shapes.program import Program, rationale, run
 from mmevolve.data.shapes.render import render
@@ -27,7 +28,12 @@ BUCKETS: dict[str, range] = {
 
 
 def shapes(
-    *, n: int, split: Split = "train", families: Sequence[str] = tuple(FAMILIES), seed: int = 0, first: int = 0
+    *,
+    n: Annotated[int, Range(0)],
+    split: Split = "train",
+    families: Sequence[str] = tuple(FAMILIES),
+    seed: int = 0,
+    first: int = 0,
 ) -> list[Sample]:
     """Questions about generated scenes, families in turn.
 

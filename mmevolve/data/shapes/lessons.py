@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from random import Random
+from typing import Annotated
 
 from mmevolve.config.nearest import hint
+from mmevolve.config.ranges import Range
 from mmevolve.data.shapes import dataset
 from mmevolve.data.shapes.dataset import gold, shapes, world_of
 from mmevolve.data.shapes.families import FAMILIES
@@ -22,7 +24,11 @@ DESCRIBE = "describe the picture ."
 
 
 def lessons(
-    *, descriptions: int, questions: Mapping[str, int], hinted: float = 0.2, seed: int = 0
+    *,
+    descriptions: Annotated[int, Range(0)],
+    questions: Mapping[str, int],
+    hinted: Annotated[float, Range(0, 1)] = 0.2,
+    seed: int = 0,
 ) -> list[Demonstration]:
     """Rows in one seeded order.
 
@@ -55,7 +61,7 @@ def describe_row(sample: Sample) -> Demonstration:
     return Demonstration((user(DESCRIBE, sample.images),), "\n".join(dataset.descriptions(scene)), source=sample.id)
 
 
-def eye_chart(*, n: int, seed: int = 0) -> list[tuple[bytes, tuple[int, ...]]]:
+def eye_chart(*, n: Annotated[int, Range(1)], seed: int = 0) -> list[tuple[bytes, tuple[int, ...]]]:
     """Pictures with what stands in each of their 16 cells, row by row: 0 for nothing, else 1 + 3 * colour + shape."""
     chart = []
     for sample in shapes(n=n, split="base", families=("count",), seed=stable_seed(seed, "eye")):

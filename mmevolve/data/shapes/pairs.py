@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
+from mmevolve.config.ranges import Range
 from mmevolve.data.shapes import dataset
 from mmevolve.data.shapes.dataset import Split, draw_sample, gold, shapes
 from mmevolve.data.shapes.families import FAMILIES
@@ -14,7 +16,7 @@ from mmevolve.types import Preference, Sample
 
 def shape_pairs(
     *,
-    n: int,
+    n: Annotated[int, Range(1)],
     split: Split = "train",
     families: Sequence[str] = tuple(FAMILIES),
     seed: int = 0,
