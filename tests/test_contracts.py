@@ -12,9 +12,12 @@ from mmevolve.contracts import attempts, check_part, kind_of, main, samples
 from mmevolve.critics.alignment import Alignment
 from mmevolve.critics.answer import AnswerMatch
 from mmevolve.critics.answer_plus_step import AnswerPlusStep
+from mmevolve.critics.blend import Blend
 from mmevolve.critics.checklist import Checklist
 from mmevolve.critics.critique_judges import CritiqueRubric
 from mmevolve.critics.each_prefix import EachPrefix
+from mmevolve.critics.forward_backward import ForwardBackward
+from mmevolve.critics.implicit_reward import ImplicitReward
 from mmevolve.critics.judge import Judge
 from mmevolve.critics.look_back import LookBack
 from mmevolve.critics.p_ik import PIK
@@ -23,17 +26,20 @@ from mmevolve.critics.pairwise_judge import PairwiseJudge
 from mmevolve.critics.parm import PARM
 from mmevolve.critics.parm_labels import ClarityLabels, PotentialLabels
 from mmevolve.critics.rollout_value import RolloutValue
+from mmevolve.critics.self_check_vote import SelfCheckVote
 from mmevolve.critics.self_reference import SelfReference
 from mmevolve.critics.step_reward import StepReward
 from mmevolve.critics.weighted_vote import PseudoAnswer, WeightedVote
 from mmevolve.critics.written import Written
 from mmevolve.critics.yes_no import YesNo
 from mmevolve.losses.inputs import LossInput, LossOutput
+from mmevolve.losses.scir import SCIR
 from mmevolve.metrics.best_of_n import BestOfN
 from mmevolve.models.scripted import Scripted
 from mmevolve.protocols import VLM
 from mmevolve.samplers.best_turns import BestTurns
 from mmevolve.samplers.checklist_refine import ChecklistRefine
+from mmevolve.samplers.critique_in_the_loop import CritiqueInTheLoop
 from mmevolve.samplers.critique_revise import CritiqueRevise
 from mmevolve.samplers.feedback import Feedback
 from mmevolve.samplers.independent import Independent
@@ -78,10 +84,13 @@ def judges(said, seed, index):
 STEPS = StepReward(Rewards())
 YES = YesNo(Scripted(lambda said, seed, index: "yes" if stable_seed(said) % 2 else "no"), reads="text")
 READY = {
+    "critics.Blend": Blend((STEPS, AnswerMatch()), (0.5, 2.0), normalise="group"),
     "critics.Checklist": Checklist(Scripted(checks)),
     "critics.ClarityLabels": ClarityLabels(rule="claim"),
     "critics.CritiqueRubric": CritiqueRubric(Scripted(guess)),
     "critics.EachPrefix": EachPrefix(YES),
+    "critics.ForwardBackward": ForwardBackward(Scripted(guess), chains=3),
+    "critics.ImplicitReward": ImplicitReward(Scripted(guess), Scripted(guess, logprob=-1.5)),
     "critics.Judge": Judge(Scripted(judges)),
     "critics.LookBack": LookBack(Scripted(guess), by="rule"),
     "critics.PARM": PARM(STEPS, STEPS, STEPS),
@@ -93,10 +102,13 @@ READY = {
     "critics.PotentialLabels": PotentialLabels(STEPS, StepReward(Rewards(), fold="mean"), clear=-1.0),
     "critics.PseudoAnswer": PseudoAnswer(WeightedVote(STEPS), AnswerMatch()),
     "critics.SelfReference": SelfReference(PairwiseJudge(Scripted(judges), words="judge_pair_reference")),
+    "critics.SelfCheckVote": SelfCheckVote(YES),
     "critics.WeightedVote": WeightedVote(STEPS),
     "critics.Written": Written(Scripted(lambda said, seed, index: f"wrong steps : {1 + stable_seed(said) % 3}")),
     "critics.YesNo": YES,
     "samplers.ChecklistRefine": ChecklistRefine(Checklist(Scripted(checks)), n=2, temperature=0.5),
+    "samplers.CritiqueInTheLoop": CritiqueInTheLoop(AnswerMatch(), Checklist(Scripted(checks)), n=3, most=4),
+    "losses.SCIR": SCIR(judge="frozen"),
     "samplers.CritiqueRevise": CritiqueRevise(
         STEPS, arms=("all_wrong", "shuffled", "resample"), donors=samples(), n=2, temperature=0.5
     ),
