@@ -1,6 +1,6 @@
 """Alarms: five planted failures, clean runs, and what watching costs.
 
-    python eval/performance/alarms.py [--clean 20] [--seed 0] [--only planted | clean | cost]
+    python eval/performance/alarms.py [--clean 20] [--seed 0] [--only planted | clean | cost] [--kept runs/alarms]
 
 Runs of 20 rounds of a policy without weights: a handful of probabilities, a step of which is learned each round, drawn
 from by seed as a model is. All monitors stand in every run, with the same bounds; a pause ends a run.
@@ -9,8 +9,11 @@ from by seed as a model is. All monitors stand in every run, with the same bound
   selector leaves the hint in the prompt; the weights that are loaded are not those that were trained. Each is there
   from the first round. An alarm of the failure's own meaning must sound before a tenth of the rounds is spent.
 - clean: the same runs with nothing planted, by other seeds. Any alarm in any of 20 rounds makes a run a false alarm.
-- cost: the embedded model, one round of the quickstart made small; processor time of canaries and monitors over that of
-  the rest.
+- cost: the embedded model, half a round of the quickstart's; processor time of canaries and monitors over that of the
+  rest.
+
+Each run's outcome is kept in a file of its own under `--kept`, so the same command goes on where it stopped; about 5
+processor minutes in all. What was kept under other settings of the script is made again.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -237,14 +241,36 @@ def one(folder: Path, failure: str, seed: int, rounds: int = ROUNDS) -> list[tup
     return [(r, alarm["monitor"]) for r in range(rounds) for alarm in loop.table(r, "monitors")]
 
 
-def planted(seed: int) -> list[str]:
+@dataclass(frozen=True)
+class Kept:
+    """Outcomes by name, each in a file beside the settings that it was made under."""
+
+    folder: Path
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What is kept under a name, made first where it is not there or was made under other settings."""
+        file, settings = self.folder / f"{name}.json", repr((ROUNDS, QUESTIONS, ATTEMPTS, MONITORS, CANARIES))
+        if file.is_file() and (found := json.loads(file.read_text())).get("settings") == settings:
+            return found["outcome"]
+        outcome = make()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"settings": settings, "outcome": outcome}))
+        return outcome
+
+
+def alarms_of(failure: str, seed: int) -> list[tuple[int, str]]:
+    """`one` in a folder that is thrown away."""
+    with tempfile.TemporaryDirectory() as folder:
+        return one(Path(folder), failure, seed)
+
+
+def planted(seed: int, kept: Kept) -> list[str]:
     said = [
         "| planted | alarms | round of the first, of 20 | share of the run spent |",
         "|---|---|---|---|",
     ]
     for failure, meaning in PLANTED.items():
-        with tempfile.TemporaryDirectory() as folder:
-            alarms = one(Path(folder), failure, seed)
+        alarms = kept.once(f"planted_{meaning}_{seed}", lambda failure=failure: alarms_of(failure, seed))
         first = next((r for r, what in alarms if what == meaning), None)
         others = sorted({what for _, what in alarms} - {meaning})
         spent = "not noticed" if first is None else f"{(first + 1) / ROUNDS:.0%}"
@@ -253,11 +279,10 @@ def planted(seed: int) -> list[str]:
     return said
 
 
-def clean(runs: int, seed: int) -> list[str]:
+def clean(runs: int, seed: int, kept: Kept) -> list[str]:
     false = []
     for i in range(runs):
-        with tempfile.TemporaryDirectory() as folder:
-            alarms = one(Path(folder), "", seed + 1000 + i)
+        alarms = kept.once(f"clean_{seed + 1000 + i}", lambda i=i: alarms_of("", seed + 1000 + i))
         if alarms:
             false.append((i, *alarms[0]))
         print(f"clean run {i}: {alarms[:1] or 'silent'}", flush=True)
@@ -270,7 +295,7 @@ def cost(seed: int) -> list[str]:
 
     import lightning
 
-    from mmevolve.data.shapes import shapes
+    from mmevolve.data.shapes.dataset import shapes
     from mmevolve.losses.sft import SFT
     from mmevolve.schedules import watch
     from mmevolve.selectors.correct import Correct
@@ -299,7 +324,7 @@ def cost(seed: int) -> list[str]:
     families = ["compare", "total", "removal", "two_hop"]
     held = HeldOut(
         "held_out",
-        shapes(n=100, split="test", seed=seed, families=families),
+        shapes(n=300, split="test", seed=seed, families=families),
         Independent(n=1, max_tokens=72),
         (AnswerMatch(),),
         (Accuracy(),),
@@ -315,7 +340,7 @@ def cost(seed: int) -> list[str]:
         evolve(
             store=RunStore(folder),
             policy=policy,
-            data=shapes(n=100, split="train", seed=seed, families=families),
+            data=shapes(n=400, split="train", seed=seed, families=families),
             rounds=1,
             sampler=Independent(n=8, temperature=1.0, max_tokens=72, seed=seed),
             critics=[AnswerMatch()],
@@ -324,7 +349,7 @@ def cost(seed: int) -> list[str]:
                 SFT(),
                 partial(torch.optim.AdamW, lr=1e-4),
                 partial(lightning.Trainer, accelerator="cpu"),
-                steps=12,
+                steps=22,
                 carry="optimizer",
             ),
             evaluations=[held, *(Timed(canary) for canary in CANARIES)],
@@ -334,7 +359,7 @@ def cost(seed: int) -> list[str]:
     assert watch.MEANS  # the same module that the loop used
     share = spent["watching"] / (whole - spent["watching"])
     return [
-        f"One round of an eighth of the quickstart's (100 questions x 8, 12 steps, 100 held out): {whole:.1f} s of "
+        f"Half a round of the quickstart's (400 questions x 8, 22 steps, 300 held out): {whole:.1f} s of "
         f"processor time, {spent['watching']:.3f} s of it canaries and monitors: {share:.2%} on top of the rest"
     ]
 
@@ -344,12 +369,14 @@ def main() -> None:
     words.add_argument("--clean", type=int, default=20)
     words.add_argument("--seed", type=int, default=0)
     words.add_argument("--only", choices=("planted", "clean", "cost"))
+    words.add_argument("--kept", type=Path, default=Path("runs/alarms"), help="where outcomes are kept")
     given = words.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    kept = Kept(given.kept)
     parts = {
-        "planted": lambda: planted(given.seed),
-        "clean": lambda: clean(given.clean, given.seed),
-        "cost": lambda: cost(given.seed),
+        "planted": lambda: planted(given.seed, kept),
+        "clean": lambda: clean(given.clean, given.seed, kept),
+        "cost": lambda: kept.once(f"cost_{given.seed}", lambda: cost(given.seed)),
     }
     lines: list[str] = []
     for name, part in parts.items():
