@@ -82,7 +82,10 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    print(engine("mmevolve.report.page", "write")(options.run))
+    if options.other is None:
+        print(engine("mmevolve.report.page", "write")(options.run))
+    else:
+        print(engine("mmevolve.report.compare_page", "write")(options.run, options.other))
     return 0
 
 

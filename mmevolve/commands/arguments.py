@@ -50,8 +50,9 @@ def parser() -> argparse.ArgumentParser:
 
     _eval_verb(verbs)
 
-    report = verbs.add_parser("report", help="write the run's report as one HTML file")
-    report.add_argument("run", metavar="RUN")
+    report = verbs.add_parser("report", help="write a run's report, or what two runs differ in, as one HTML file")
+    report.add_argument("run", metavar="RUN", help="a run folder, such as runs/quickstart")
+    report.add_argument("other", nargs="?", metavar="RUN2", help="a second run, to be held against the first")
 
     _lineage_verbs(verbs)
 

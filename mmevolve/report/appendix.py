@@ -18,6 +18,7 @@ KINDS = {
     "knobs": "choosing",
     "monitors": "choosing",
 }
+ORDER = ("sampling", "judging", "choosing", "training", "measuring", "other")
 WORDS = {
     "attempt": "one answer that the model wrote, with its steps",
     "critic": "anything that judges an attempt: a rule, a learned model, or an oracle",
@@ -33,21 +34,10 @@ WORDS = {
 
 def cost(folder: RunFolder) -> str:
     """Seconds by loop and kind of work."""
-    timings = {k: v for k, v in folder.json("timings.json").items() if isinstance(v, int | float)}
-    total = timings.pop("total", None)
-    spent: dict[str, dict[str, float]] = {}
-    for name, seconds in timings.items():
-        match = STAGE.fullmatch(name)
-        loop, kind = (match["loop"], _kind(match["table"])) if match else ("other", "other")
-        of_loop = spent.setdefault(loop, {})
-        of_loop[kind] = of_loop.get(kind, 0.0) + seconds
+    spent, total = seconds(folder)
     if not spent:
         return section("What it cost", '<p class="note">The run has not noted how long its stages took.</p>')
-    order = [
-        k
-        for k in ("sampling", "judging", "choosing", "training", "measuring", "other")
-        if any(k in s for s in spent.values())
-    ]
+    order = [k for k in ORDER if any(k in s for s in spent.values())]
     rows = [
         [esc(loop), *(duration(by[k]) if k in by else "–" for k in order), duration(sum(by.values()))]
         for loop, by in spent.items()
@@ -56,6 +46,19 @@ def cost(folder: RunFolder) -> str:
     note = f'<p class="caption">All stages together {duration(stages)}'
     note += f"; the whole run {duration(total)}, the rest being start-up and loading." if total else "."
     return section("What it cost", table(["", *order, "together"], rows) + note + "</p>")
+
+
+def seconds(folder: RunFolder) -> tuple[dict[str, dict[str, float]], float | None]:
+    """Seconds by loop and kind of work, and of the whole run where it was noted."""
+    timings = {k: v for k, v in folder.json("timings.json").items() if isinstance(v, int | float)}
+    total = timings.pop("total", None)
+    spent: dict[str, dict[str, float]] = {}
+    for name, took in timings.items():
+        match = STAGE.fullmatch(name)
+        loop, kind = (match["loop"], _kind(match["table"])) if match else ("other", "other")
+        of_loop = spent.setdefault(loop, {})
+        of_loop[kind] = of_loop.get(kind, 0.0) + took
+    return spent, total
 
 
 def _kind(name: str) -> str:

@@ -51,7 +51,7 @@ class Worth:
 
 
 @dataclass(frozen=True)
-class _Round:
+class Judged:
     """Everything about one set of attempts, by sample."""
 
     loop: str
@@ -96,7 +96,9 @@ def attempts_at(folder: RunFolder, sample: str) -> list[Worth]:
     for loop in folder.loops:
         for at in folder.points(loop):
             for name in names:
-                tables = _read(folder, loop, at, name) if folder.has(loop, at, _table(name, "trajectories")) else None
+                tables = (
+                    judged_at(folder, loop, at, name) if folder.has(loop, at, _table(name, "trajectories")) else None
+                )
                 if tables is not None and sample in tables.attempts:
                     what = f"{loop} {'round ' if isinstance(at, int) else ''}{at}" + (f", {name}" if name else "")
                     whole = tables.attempts[sample]
@@ -121,7 +123,7 @@ def _changed(folder: RunFolder, kind: str, rule: str, was: float, now: float) ->
     if len(places) < 2:
         return
     (before, after) = (held_out_verdicts(folder, *place) for place in places)
-    first, last = (_read(folder, *place, main_evaluation(folder)) for place in places)
+    first, last = (judged_at(folder, *place, main_evaluation(folder)) for place in places)
     samples = {**first.samples, **last.samples}
     by_family: dict[str, list[str]] = {}
     for name in before:
@@ -194,24 +196,24 @@ def _steps(attempt: Attempt, critic: str) -> tuple[float, ...]:
     return next((c.step_scores for c in attempt.critiques if c.critic == critic), ())
 
 
-def _rounds(folder: RunFolder) -> Iterator[_Round]:
+def _rounds(folder: RunFolder) -> Iterator[Judged]:
     """Judged attempts: what the policy learned from, last round first; held-out ones; a reward model's data."""
     rounds = [(loop, at) for loop in folder.loops for at in folder.points(loop) if folder.has(loop, at, "critiques")]
     labels = [place for place in rounds if any(isinstance(r, Labelled) for r in folder.table(*place, "examples")[:1])]
     for place in reversed(rounds):
         if place not in labels:
-            yield _read(folder, *place, "")
+            yield judged_at(folder, *place, "")
     for place in reversed(held_out(folder)):
-        yield _read(folder, *place, main_evaluation(folder))
+        yield judged_at(folder, *place, main_evaluation(folder))
     for place in reversed(labels):
-        yield _read(folder, *place, "")
+        yield judged_at(folder, *place, "")
 
 
 def _table(evaluation: str, name: str) -> str:
     return f"{evaluation}_{name}" if evaluation else name
 
 
-def _read(folder: RunFolder, loop: str, at: At, evaluation: str) -> _Round:
+def judged_at(folder: RunFolder, loop: str, at: At, evaluation: str) -> Judged:
     """Attempts and critiques of one round's training (evaluation '') or of one evaluation."""
     measured = main_evaluation(folder)
     critiques = folder.table(loop, at, _table(evaluation, "critiques"))
@@ -233,4 +235,4 @@ def _read(folder: RunFolder, loop: str, at: At, evaluation: str) -> _Round:
         if t.sampling.get("prompt", "question") != "question":
             name += f", prompt '{t.sampling['prompt']}'"
         mine.append(Attempt(name, t, tuple(said.get(t.id, ())), right, t.id in kept))
-    return _Round(loop, at, samples, attempts, critiques)
+    return Judged(loop, at, samples, attempts, critiques)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -36,7 +37,6 @@ def page(folder: RunFolder) -> str:
     """The report as HTML text."""
     name = Path(folder.path).resolve().name
     found, rounds = points(folder), flows(folder)
-    style = files("mmevolve.report").joinpath("report.css").read_text(encoding="utf-8")
     first = folder.text("recipe.yaml").partition("\n")[0]
     about = first.lstrip("# ").strip() if first.startswith("#") else ""
     body = [
@@ -63,10 +63,16 @@ def page(folder: RunFolder) -> str:
         "<footer>Written by mmevolve from the tables in this run's folder. Look further: "
         f"<code>mmevolve show {esc(folder.path)}</code></footer>",
     ]
+    return whole(name, body)
+
+
+def whole(title: str, body: Sequence[str]) -> str:
+    """A page with the report's head and style around its sections."""
+    style = files("mmevolve.report").joinpath("report.css").read_text(encoding="utf-8")
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><meta name="color-scheme" content="light dark">'
-        f"<title>{esc(name)} · mmevolve</title><style>{style}</style>"
+        f"<title>{esc(title)} · mmevolve</title><style>{style}</style>"
     )
     page = f"<head>{head}</head><body><main>{''.join(body)}</main></body>"
     return f'<!doctype html>\n<html lang="en">{page}</html>\n'

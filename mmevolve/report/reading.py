@@ -80,11 +80,17 @@ def groups(found: list[Worth]) -> str:
         "carries the marks of the critics that score steps: ✓ and ✗ are verdicts, numbers are learned scores between "
         "0 and 1 (green from one half, red below).</p>"
     )
+    return section("Groups worth reading", body + articles(found), kind="reading")
+
+
+def articles(found: list[Worth]) -> str:
+    """Groups under the headings of their kinds."""
+    body = ""
     for kind, members in groupby(found, key=lambda g: g.kind):
         alike = list(members)
         body += f'<h3>{esc(kind)}</h3><p class="caption">{esc(alike[0].rule)}</p>'
         body += "".join(_group(g) for g in alike)
-    return section("Groups worth reading", body, kind="reading")
+    return body
 
 
 def _group(group: Worth) -> str:

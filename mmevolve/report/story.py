@@ -53,11 +53,12 @@ def headline(folder: RunFolder, points: list[Point], rounds: list[Flow]) -> str:
         f"{in_points(gain.high)}. {verdict}</p>"
         f"<p>{several(fixed, 'question')} went from wrong to right and {broken:,} from right to wrong. If training "
         f"only shuffled the answers, a split at least as uneven would come up with probability "
-        f"{_chance(mcnemar(fixed, broken))}.</p>{cost}"
+        f"{chance(mcnemar(fixed, broken))}.</p>{cost}"
     )
 
 
-def _chance(p: float) -> str:
+def chance(p: float) -> str:
+    """A probability as it is said."""
     return "below 0.001" if p < 0.001 else f"{p:.3f}"
 
 

@@ -43,12 +43,12 @@ def lines(series: Sequence[Series], labels: Sequence[str], *, title: str, height
             parts.append(_band(s, xs, ys, i))
         places = [(x, ys(v)) for x, v in zip(xs, s.values, strict=True) if v is not None]
         parts.append(f'<polyline class="line s{i}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in places)}"/>')
-        above = i == 0
         for x, y in places:
             parts.append(mark(x, y, i))
-        for x, y, v in ((x, ys(v), v) for x, v in zip(xs, s.values, strict=True) if v is not None):
-            if len(labels) <= 9:
-                parts.append(text(x, y - 9 if above else y + 17, f"{100 * v:.0f}", f"value s{i}", "middle"))
+        for j, v in enumerate(s.values):
+            if v is not None and len(labels) <= 9:
+                y = ys(v) - 9 if _is_above(v, i, [other.values[j] for other in series]) else ys(v) + 17
+                parts.append(text(xs[j], y, f"{100 * v:.0f}", f"value s{i}", "middle"))
     every = math.ceil(len(labels) / 7)
     for i, (x, label) in enumerate(zip(xs, labels, strict=True)):
         if i % every == 0:
@@ -56,6 +56,11 @@ def lines(series: Sequence[Series], labels: Sequence[str], *, title: str, height
                 text(x, height - 24 + 12 * j, word, "label", "middle") for j, word in enumerate(_two_lines(label))
             ]
     return drawing("".join(parts), title=title, height=height)
+
+
+def _is_above(value: float, i: int, at_place: Sequence[float | None]) -> bool:
+    """Whether a value's number stands over its point: it is the highest there, the first of equal ones."""
+    return all(other is None or (-other, j) >= (-value, i) for j, other in enumerate(at_place))
 
 
 def mark(x: float, y: float, i: int) -> str:

@@ -11,7 +11,7 @@ from mmevolve.report.page import write
 from mmevolve.store import RunStore
 from mmevolve.types import Sample
 
-VOID = {"meta", "img", "br", "line", "rect", "circle", "polygon", "polyline"}
+VOID = {"meta", "img", "br", "wbr", "line", "rect", "circle", "polygon", "polyline"}
 
 
 class Tags(HTMLParser):
