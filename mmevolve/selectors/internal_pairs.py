@@ -12,7 +12,7 @@ from mmevolve.prompts import template
 from mmevolve.text import ask
 from mmevolve.types import Group, Preference, Trajectory
 
-BEFORE, FIRST, SECOND = "Better:", " A", " B"
+BEFORE, FIRST, SECOND = "better :", " A", " B"  # words apart: the tiny VLM of the rehearsal knows them so
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class InternalPairs:
     Differs: of n attempts n - 1 pairs, each with its neighbour; the judge gives its letter at once, without reasons.
 
     Attributes:
-        words: the judge's template, with `{question}`, `{first}` and `{second}`; `Better: A` is a reply to it.
+        words: the judge's template, with `{question}`, `{first}` and `{second}`; `better : A` is a reply to it.
         differ: leave out pairs whose answers are the same.
         most: pairs a sample at most; None keeps all.
         whole: leave out attempts that were cut at the token limit.
