@@ -238,6 +238,13 @@ TURNS = {
     "unchanged": "said again word for word",
 }
 
+# Three times the recipe's questions: what breaks a right answer is rare, and rarer afterwards.
+REVIEWED = (
+    f"[{{_target_: evaluation.HeldOut, name: review, data: {{_target_: data.shapes, n: 1800, split: test, seed: 0, "
+    f"families: {FAMILIES}}}, sampler: {{_target_: samplers.Review, temperature: 0.0, max_tokens: 72, review: check}}, "
+    "critics: [$answer], metrics: [{_target_: metrics.SelfCorrection}]}]"
+)
+
 # Feedback is drawn from the seed, too; the audit of lucky guesses is not read here.
 FEEDBACK = (
     "[{_target_: evaluation.HeldOut, name: feedback, data: $held_out, sampler: {_target_: samplers.Feedback, verifier: "
@@ -249,6 +256,7 @@ after_feedback = partial(
     arm,
     "feedback_control",
     evaluations=FEEDBACK,
+    held_out__n=300,
     train_data=f"{{_target_: data.shapes, n: 1600, split: train, seed: 3, families: {FAMILIES}}}",
     loop__sampler="{_target_: samplers.Independent, n: 4, temperature: 1.0, max_tokens: 72, seed: $seed}",
     loop__critics="[$answer, $oracle]",
@@ -259,7 +267,7 @@ after_feedback = partial(
 STUDIES = {
     "scl": Study(
         "Reviewing without training, and SCL",
-        {"scl": arm("self_correction_dpo", held_out__n=1800)},
+        {"scl": arm("self_correction_dpo", evaluations=REVIEWED)},
         two_turns,
         "review",
         TURNS,
