@@ -331,6 +331,7 @@ def _batch() -> tuple[torch.Tensor, Callable[[torch.Tensor], LossInput]]:
         labels=numbers(4, 3),
         margin=numbers(2),
         p_win=0.5 + numbers(2) / 2,
+        scores=numbers(4),
     )
     return logps.requires_grad_(), given
 

@@ -15,6 +15,7 @@ from mmevolve.critics.answer_plus_step import AnswerPlusStep
 from mmevolve.critics.blend import Blend
 from mmevolve.critics.checklist import Checklist
 from mmevolve.critics.critique_judges import CritiqueRubric
+from mmevolve.critics.critique_reward import CritiqueReward
 from mmevolve.critics.each_prefix import EachPrefix
 from mmevolve.critics.forward_backward import ForwardBackward
 from mmevolve.critics.implicit_reward import ImplicitReward
@@ -35,6 +36,7 @@ from mmevolve.critics.yes_no import YesNo
 from mmevolve.losses.inputs import LossInput, LossOutput
 from mmevolve.losses.scir import SCIR
 from mmevolve.metrics.best_of_n import BestOfN
+from mmevolve.metrics.pairwise import PairwiseAccuracy
 from mmevolve.models.scripted import Scripted
 from mmevolve.protocols import VLM
 from mmevolve.samplers.best_turns import BestTurns
@@ -65,6 +67,13 @@ class Rewards:
         return [stable_seed(i, t) % 200 / 100 - 1 for i, t in zip(images, texts, strict=True)]
 
 
+class Critiqued(Scripted):
+    """A critique-based reward model without weights."""
+
+    def score(self, chats, critiques):
+        return [stable_seed(text or "") % 5 - 2.0 for text in critiques]
+
+
 def guess(said, seed, index):
     return f"answer : {(seed + index) % 3}"
 
@@ -87,6 +96,7 @@ READY = {
     "critics.Blend": Blend((STEPS, AnswerMatch()), (0.5, 2.0), normalise="group"),
     "critics.Checklist": Checklist(Scripted(checks)),
     "critics.ClarityLabels": ClarityLabels(rule="claim"),
+    "critics.CritiqueReward": CritiqueReward(Critiqued(guess)),
     "critics.CritiqueRubric": CritiqueRubric(Scripted(guess)),
     "critics.EachPrefix": EachPrefix(YES),
     "critics.ForwardBackward": ForwardBackward(Scripted(guess), chains=3),
@@ -120,6 +130,7 @@ READY = {
     "samplers.RationalizedTurns": RationalizedTurns(Review(n=2), AnswerMatch()),
     "samplers.Resampled": Resampled(Review(n=2), AnswerMatch(), k=2, of="wrong"),
     "metrics.BestOfN": BestOfN(ks=(1, 2)),
+    "metrics.PairwiseAccuracy": PairwiseAccuracy(rank_by=("answer",)),
     "critics.AnswerPlusStep": AnswerPlusStep(StepReward(Rewards()), AnswerMatch()),
     "critics.RolloutValue": RolloutValue(Scripted(guess), Rollouts(k=2), AnswerMatch()),
     "critics.StepReward": StepReward(Rewards()),

@@ -179,6 +179,8 @@ def test_a_part_never_imports_a_part_of_another_folder():
         ("mmevolve.critics.look_back_world", "mmevolve.data.shapes.scene"),
         ("mmevolve.critics.error_oracle", "mmevolve.data.shapes.dataset"),
         ("mmevolve.critics.error_oracle", "mmevolve.data.shapes.oracle"),
+        ("mmevolve.critics.gold_critique", "mmevolve.data.shapes.dataset"),
+        ("mmevolve.critics.gold_critique", "mmevolve.data.shapes.mended"),
         ("mmevolve.critics.oracle", "mmevolve.data.shapes.dataset"),
         ("mmevolve.critics.oracle", "mmevolve.data.shapes.oracle"),
     }

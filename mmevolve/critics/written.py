@@ -11,7 +11,7 @@ from mmevolve.prompts import template
 from mmevolve.prompts.error_list import listed, parse
 from mmevolve.protocols import VLM
 from mmevolve.text import ask, stable_seed
-from mmevolve.types import Critique, Reply, Sample, Trajectory
+from mmevolve.types import Chat, Critique, Reply, Sample, Trajectory
 
 
 @dataclass(frozen=True)
@@ -55,31 +55,35 @@ class Written:
 
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
         whole = [(sample, t) for sample, t in items if t.steps]
-        replies = iter(self._replies(whole))
+        replies = iter(self.replies(whole))
         for sample, t in items:
             if t.steps:
                 yield self._read(sample, t, next(replies))
             else:
                 yield Critique(t.id, self.name, None, error="the attempt has no steps")
 
-    def _replies(self, items: Sequence[tuple[Sample, Trajectory]]) -> list[Reply]:
+    def replies(self, items: Sequence[tuple[Sample, Trajectory]]) -> list[Reply]:
         """The critiques; attempts at one question that say the same are judged once."""
         if not items:
             return []
-        text = template(self.words)
         keys = [
             (s.id, tuple(step.text for step in t.steps), t.answer, listed(t.steps, regions=self.regions))
             for s, t in items
         ]
         first = {key: item for key, item in reversed(list(zip(keys, items, strict=True)))}
         asked = list(dict.fromkeys(keys))
-        chats = [ask(first[key][0], text, steps=key[3], answer=key[2] or "none") for key in asked]
+        chats = [self.chat(*first[key]) for key in asked]
         drawn = self.model.generate(
             chats, n=1, temperature=self.temperature, max_tokens=self.max_tokens,
             seeds=[stable_seed(self.seed, self.name, key[0], key[3]) for key in asked],
         )  # fmt: skip
         said = {key: reply for key, (reply,) in zip(asked, drawn, strict=True)}
         return [said[key] for key in keys]
+
+    def chat(self, sample: Sample, t: Trajectory) -> Chat:
+        """What asks for the critique of an attempt."""
+        steps = listed(t.steps, regions=self.regions)
+        return ask(sample, template(self.words), steps=steps, answer=t.answer or "none")
 
     def _read(self, sample: Sample, t: Trajectory, reply: Reply) -> Critique:
         found = parse(reply.text, [s.text for s in t.steps])

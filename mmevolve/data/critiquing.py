@@ -18,12 +18,12 @@ from typing import Annotated, Any, Literal
 from mmevolve.config.ranges import Range
 from mmevolve.data.shapes.errors import Corrupted, corrupted
 from mmevolve.prompts import template
-from mmevolve.prompts.error_list import ERRORS, KINDS, ErrorKind, as_meta, listed
+from mmevolve.prompts.error_list import ERRORS, KINDS, ErrorKind, as_meta, listed, looks, verdicts
 from mmevolve.text import ask, assistant, split_steps, stable_seed
 from mmevolve.types import Demonstration, Sample
 
 log = logging.getLogger(__name__)
-Form = Literal["list", "looks"]
+Form = Literal["list", "looks", "verdicts"]
 # Puts so many errors into each sample's right solution, by a seed each; None where it could not.
 Inserter = Callable[[Sequence[Sample], Sequence[int], Sequence[int]], list[Corrupted | None]]
 SAID: tuple[ErrorKind, ...] = ("perception", "logic", "arithmetic", "hallucinated object")  # visible in a step's words
@@ -78,8 +78,8 @@ def critiquing(
         most: errors of a solution; one with fewer steps gets fewer.
         clean: share of solutions that are left right.
         words: template of the task, with `{question}` and `{steps}`; it may have `{answer}`.
-        form: of the reference critique: a line an error, or every step as it should be (`looks`): an error where that
-            differs from what the step says.
+        form: of the reference critique: a line an error; every step as it should be (`looks`): an error where that
+            differs from what the step says; or every step as it should be with whether it is (`verdicts`).
         regions: show the boxes that steps cite.
         seed: another seed puts other errors in.
 
@@ -100,7 +100,7 @@ def critiquing(
         log.warning("critiquing: no errors could be put into %d of %d solutions", lost, len(made))
     if samples and lost == len(made):
         raise ValueError(f"no errors could be put into any of {len(made)} solutions: nothing to critique")
-    return [_task(s, one, text, form, regions) for s, one in zip(samples, made, strict=True) if one is not None]
+    return [task(s, one, text, form, regions) for s, one in zip(samples, made, strict=True) if one is not None]
 
 
 def critique_lessons(samples: Sequence[Sample]) -> list[Demonstration]:
@@ -137,26 +137,24 @@ def revision_lessons(
     return rows
 
 
-def _task(sample: Sample, made: Corrupted, text: str, form: Form, regions: bool) -> Sample:
+def task(sample: Sample, made: Corrupted, text: str, form: Form, regions: bool) -> Sample:
+    """Asks for a critique of one solution by the template `text`; the answer is the reference critique."""
     answer = made.steps[-1].text if made.steps else ""
     (message,) = ask(sample, text, steps=listed(made.steps, regions=regions), answer=answer)
     (asked,) = ask(sample, "{question}")
+    now = [s.text for s in made.steps]
     meta: dict[str, Any] = {
         ERRORS: as_meta(made.errors),
         "question": asked["content"][-1]["text"],
-        "steps": [s.text for s in made.steps],
+        "steps": now,
         "solution": "\n".join(split_steps(made.solution)),
         "family": sample.meta.get("family"),
     }
-    said = _looks(made) if form == "looks" else _list(made)
+    said = {"looks": lambda: looks(made.originals), "verdicts": lambda: verdicts(now, made.originals)}
+    gold = said.get(form, lambda: _list(made))()
     return Sample(
-        f"critique-{sample.id}", message["content"][-1]["text"], sample.images, said, source=sample.source, meta=meta
+        f"critique-{sample.id}", message["content"][-1]["text"], sample.images, gold, source=sample.source, meta=meta
     )
-
-
-def _looks(made: Corrupted) -> str:
-    """Every step as it should be."""
-    return "\n".join(f"look {k} : {text}" for k, text in enumerate(made.originals, start=1))
 
 
 def _list(made: Corrupted) -> str:

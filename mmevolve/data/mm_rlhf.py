@@ -10,7 +10,7 @@ makers' repository (julyanghar/MM-RLHF); the columns of the ranking from an insp
 That `models_output` maps a model's name to its answer and `final_ranking` the same name to its rank, 1 the best, is
 our reading: other cells are refused.
 Differs: a ranked row gives all its pairs of different rank, as the makers say that theirs does; their own pairs were
-not compared. The reasons, which train their reward model to write critiques, are not read.
+not compared. The reasons are read by `data.mm_rlhf_critiques`.
 """
 
 from __future__ import annotations
@@ -80,10 +80,11 @@ def preflight(*, id: str | None = None, videos: Videos = "drop", **settings: Any
 def _form(id: str | None, source: str, videos: Videos) -> Form:
     needs = (("prompt", "question"), ("chosen", "models_output"), ("rejected", "final_ranking"), ("image",))
     files = ("dpo_pairs.jsonl", "data.jsonl")
-    return Form(source, lambda cells: _pairs(cells, videos), needs, id=id, files=files)
+    return Form(source, lambda cells: mm_rlhf_pairs(cells, videos), needs, id=id, files=files)
 
 
-def _pairs(cells: Cells, videos: Videos) -> list[Preference]:
+def mm_rlhf_pairs(cells: Cells, videos: Videos) -> list[Preference]:
+    """The pairs of one row; a row about a video has none."""
     if cells.has("video") and not cells.has("image"):
         if videos == "drop":
             cells.left_out = "about a video"

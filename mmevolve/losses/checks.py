@@ -57,6 +57,7 @@ HINTS = {
     "ref_logps": ": score the rows under the reference before training",
     "p_win": ": the rows must carry the probability that chosen beats rejected",
     "margin": ": the rows must carry the reward model's score difference",
+    "scores": ": it trains a `models.CritiqueRewardModel` by `training.CriticModule`",
     "labels": ": it trains on Labelled rows",
     "log_sum_sq": ": WPO's weights read the policy's whole distribution at each token",
     "kl_logps": ": completions of other rows, scored under policy and reference",

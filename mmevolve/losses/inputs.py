@@ -22,6 +22,7 @@ class LossInput:
         labels: (B, S) targets of steps; NaN where there is none.
         margin: (P,) score difference of a pair.
         p_win: (P,) probability that chosen beats rejected.
+        scores: (B,) reward of each row's answer, from a head.
         prefix: (B, T) 1 on the tokens of a step-level pair that both of its sides begin with.
         log_sum_sq: (B, T) log of the sum of squared probabilities over the vocabulary at each token (WPO).
         kl_logps: (K, T') log-probabilities of mismatched completions, each a completion of another row (KTO).
@@ -40,6 +41,7 @@ class LossInput:
     labels: torch.Tensor | None = None
     margin: torch.Tensor | None = None
     p_win: torch.Tensor | None = None
+    scores: torch.Tensor | None = None
     prefix: torch.Tensor | None = None
     log_sum_sq: torch.Tensor | None = None
     kl_logps: torch.Tensor | None = None

@@ -82,6 +82,23 @@ def listed(steps: Sequence[Step], *, regions: bool = False) -> str:
     return "\n".join(lines)
 
 
+def looks(originals: Sequence[str]) -> str:
+    """A critique that writes every step as it should be."""
+    return "\n".join(f"look {k} : {text}" for k, text in enumerate(originals, start=1))
+
+
+def verdicts(steps: Sequence[str], originals: Sequence[str]) -> str:
+    """A critique that writes every step as it should be, and whether that is what it says.
+
+    >>> verdicts(["2 + 2 = 5"], ["2 + 2 = 4"])
+    'step 1 : 2 + 2 = 4 ; wrong'
+    """
+    pairs = enumerate(zip(steps, originals, strict=True), start=1)
+    return "\n".join(
+        f"step {k} : {text} ; {'right' if ' '.join(said.split()) == text else 'wrong'}" for k, (said, text) in pairs
+    )
+
+
 def boxes_of(step: Step) -> str:
     """A step's boxes as text: x0, y0, x1, y1 in fractions of the picture."""
     return " ".join("[" + " ".join(f"{x:.2f}" for x in box) + "]" for box in step.region)

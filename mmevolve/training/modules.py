@@ -17,6 +17,7 @@ from mmevolve.losses.inputs import LossInput
 from mmevolve.models.encode import Row
 from mmevolve.protocols import Loss
 from mmevolve.training.check_rows import check_completion
+from mmevolve.training.critiqued import critiqued_input
 from mmevolve.training.labelled import labelled_input
 from mmevolve.training.memory import no_room
 from mmevolve.training.pairs import pair_input
@@ -127,7 +128,22 @@ class ReasonerModule(lightning.LightningModule):
 
 
 class CriticModule(ReasonerModule):
-    """A critic is a policy whose task is critiquing: it learns and works as the reasoner does, on critiques."""
+    """A critic is a policy whose task is critiquing: it learns and works as the reasoner does, on critiques.
+
+    A `models.CritiqueRewardModel` learns from pairs of criticised answers what to write, and the score after it.
+    """
+
+    def parts(self) -> list[torch.nn.Module]:
+        return [self.policy.trunk.model, self.policy.head] if hasattr(self.policy, "head") else super().parts()
+
+    def loss_input(self, rows: Sequence[Example]) -> LossInput:
+        """As the reasoner's; the pairs of a model with a head carry scores."""
+        if not hasattr(self.policy, "head"):
+            return super().loss_input(rows)
+        if not isinstance(rows[0], Preference):
+            kind = type(rows[0]).__name__
+            raise ValueError(f"'{self.policy.name}' learns from pairs (Preference), got a {kind} row")
+        return critiqued_input(self.policy, rows, self.read)
 
 
 class StepRewardModule(ReasonerModule):

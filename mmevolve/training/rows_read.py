@@ -7,6 +7,7 @@ from typing import Any
 from mmevolve.models.encode import Row
 from mmevolve.training.labelled import labelled_tokens
 from mmevolve.training.pairs import sides
+from mmevolve.training.passes import vlm_of
 from mmevolve.training.rollouts import rollout_tokens
 from mmevolve.types import Example, Labelled, Preference, Rollout
 
@@ -18,7 +19,7 @@ def rows_read(policy: Any, example: Example) -> list[Row]:
         ValueError: when it holds what must never reach a model, naming it.
     """
     if isinstance(example, Preference):
-        return list(sides(policy, example))
+        return list(sides(vlm_of(policy), example))
     if isinstance(example, Rollout):
         return [rollout_tokens(policy, example)]
     if isinstance(example, Labelled):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from mmevolve.data.shapes.dataset import world_of
+from mmevolve.data.shapes.mended import local
 from mmevolve.data.shapes.oracle import judge
 from mmevolve.data.shapes.program import PROPERTIES, Program, apply, rationale, run, wording
 from mmevolve.data.shapes.scene import COLOURS, SHAPES, Description, Scene, cell_name
@@ -82,7 +83,7 @@ class _Writer:
         values: list[str] = []
         steps, originals, errors = [], [], []
         for i, (op, *_) in enumerate(self.program):
-            value, cells = self._local(i, values, truth)
+            value, cells = local(self.program, self.scene, i, values, truth)
             values.append(value)
             if op in PROPERTIES:
                 continue
@@ -109,23 +110,6 @@ class _Writer:
             errors.append(Error(len(steps) - 1, "logic", answer, said))
         right = "\n".join(step.text for step in rationale(self.program, self.scene))
         return Corrupted(tuple(steps), tuple(originals), tuple(errors), right)
-
-    def _local(self, i: int, values: Sequence[str], truth: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-        """What node i should state after what was stated, and the cells that it cites."""
-        op, *args = self.program[i]
-        if op in PROPERTIES:
-            return values[args[0]].split()[PROPERTIES.index(str(op))], ()  # type: ignore[index]
-        if op == "count":
-            cells = self.scene.cells(Description(*args))  # type: ignore[arg-type]
-            return str(len(cells)), tuple(cells)
-        if op == "beside":
-            relation, anchor, colour, shape = args
-            what = Description(colour, shape)  # type: ignore[arg-type]
-            cells = self.scene.beside(str(relation), values[anchor], what)  # type: ignore[index]
-            return str(len(cells)), tuple(cells)
-        if op in ("at", "find"):
-            return truth[i], (str(args[0]) if op == "at" else truth[i],)
-        return apply(str(op), values[args[0]], values[args[1]]), ()  # type: ignore[index]
 
     def _options(
         self, i: int, value: str, cells: tuple[str, ...], values: list[str], truth: Sequence[str]
