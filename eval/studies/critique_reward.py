@@ -146,7 +146,7 @@ def own(seed: int) -> list[Group]:
 
 
 def judged(critic: CritiqueReward, groups: Sequence[Group]) -> tuple[dict[str, float], float]:
-    """By question the share of its pairs that are ranked right, half of those that cannot be; and the share of these."""
+    """By question the share of its pairs that are ranked right, half of those that cannot; and the share of these."""
     said = {c.trajectory_id: c for c in critic([(g.sample, t) for g in groups for t in g.trajectories])}
     shares, lost = {}, []
     for g in groups:
