@@ -85,7 +85,9 @@ def image_digest(ref: ImageRef) -> str:
 
 def name_of(ref: ImageRef) -> str:
     """What an error calls an image."""
-    return f"image '{ref}'" if isinstance(ref, str) else f"image of {len(ref)} bytes ({image_digest(ref)[:12]})"
+    if isinstance(ref, bytes):
+        return f"image of {len(ref)} bytes ({image_digest(ref)[:12]})"
+    return f"image '{ref}'" if ref.isprintable() else f"image {ref!a}"  # a name may hold line ends and escapes
 
 
 @contextmanager
@@ -117,9 +119,9 @@ class _Refused(Exception):
 def _file(ref: str) -> Path:
     path = Path(ref)
     if "\0" in ref or not path.exists():
-        raise FileNotFoundError(f"image {ref!r}: no such file")
+        raise FileNotFoundError(f"{name_of(ref)}: no such file")
     if not path.is_file():
-        raise ValueError(f"image '{ref}': is a folder, expected a file")
+        raise ValueError(f"{name_of(ref)}: is a folder, expected a file")
     return path
 
 

@@ -105,8 +105,12 @@ def _parsed(number: int, line: str) -> Row:
         return Row(number, problem=f"not JSON: {error.msg} at column {error.colno}")
     except RecursionError:
         return Row(number, problem="not JSON that can be read: nested too deeply")
+    except ValueError:  # Python reads no whole number of more than 4300 digits
+        return Row(number, problem="not JSON that can be read: a number of thousands of digits")
     if not isinstance(values, dict):
         return Row(number, problem=f"{json.dumps(values)[:40]}, expected a JSON object")
+    if "\\ud" in line.lower() and any("\ud800" <= c <= "\udfff" for c in json.dumps(values, ensure_ascii=False)):
+        return Row(number, problem="holds half of a character (a lone surrogate such as \\ud83d), expected whole ones")
     return Row(number, values)
 
 

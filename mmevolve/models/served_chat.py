@@ -126,7 +126,12 @@ def _reply(choice: Mapping[str, Any], author: str, untempered: bool) -> Reply:
         ids, logprobs = (), ()
     said = choice.get("finish_reason")
     reason: StopReason = said if said in ("stop", "length") else "error"
-    return Reply((message.get("content") or "").strip(), author, reason, ids, logprobs)
+    return Reply(_whole(message.get("content") or "").strip(), author, reason, ids, logprobs)
+
+
+def _whole(text: str) -> str:
+    """A text that UTF-8 can hold: half of a character, where a reply was cut, becomes U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _tokens(choice: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[float, ...]]:

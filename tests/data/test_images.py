@@ -147,6 +147,16 @@ def test_what_is_no_image_is_refused_and_named(tmp_path):
         image_digest(str(tmp_path / "none.png"))
 
 
+def test_a_name_with_line_ends_and_escapes_stays_on_one_line(tmp_path):
+    path = tmp_path / "new\nline\x1b[31m.png"
+    for data, what in ((None, "no such file"), (b"", "not an image")):
+        if data is not None:
+            path.write_bytes(data)
+        with pytest.raises((ValueError, FileNotFoundError), match=rf"new\\nline\\x1b\[31m\.png': {what}") as caught:
+            open_image(str(path))
+        assert str(caught.value).isprintable()
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"])
 def test_damaged_bytes_give_a_picture_or_one_sentence(kind):

@@ -243,6 +243,8 @@ def test_files_that_are_cut_off_or_not_text_are_problems_with_a_row(tmp_path):
     (tmp_path / "cut.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "latin.jsonl").write_bytes(b'{"id": "caf\xe9"}\n')
     (tmp_path / "list.jsonl").write_text("[1, 2]\n" + "[" * 100_000 + "\n", encoding="utf-8")
+    odd = ['{"id": ' + "1" * 5000 + "}", '{"id": "\\ud83d"}']
+    (tmp_path / "odd.jsonl").write_text("\n".join(odd), encoding="utf-8")
     (tmp_path / "wide.csv").write_text("id,question\n1,a,b\n", encoding="utf-8")
     (tmp_path / "t.parquet").write_bytes(b"PAR1 nothing")
     for name, part in (
@@ -250,6 +252,8 @@ def test_files_that_are_cut_off_or_not_text_are_problems_with_a_row(tmp_path):
         ("latin.jsonl", "row 1: cannot be read from here on"),
         ("list.jsonl", "row 1: [1, 2], expected a JSON object"),
         ("list.jsonl", "row 2: not JSON"),
+        ("odd.jsonl", "row 1: not JSON that can be read: a number of thousands of digits"),
+        ("odd.jsonl", "row 2: holds half of a character"),
         ("wide.csv", "row 1: 1 cells more than the header has"),
         ("t.parquet", "not a whole parquet file"),
     ):

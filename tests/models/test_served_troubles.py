@@ -10,6 +10,7 @@ import pytest
 from test_served import Quiet, serving
 
 from mmevolve.models.served import ServedVLM
+from mmevolve.models.served_chat import replies
 from mmevolve.models.served_dialects import DIALECTS
 from mmevolve.models.served_http import Patience, ServerError, retry_after
 from mmevolve.text import assistant, user
@@ -355,3 +356,10 @@ def test_an_earlier_turn_of_the_assistant_travels_as_one():
     with serving(troubled([], seen)) as server:
         ServedVLM("m", [server.url], **QUICK).generate([(*CHAT, assistant("answer : 2"), user("look again"))])
     assert [t["role"] for t in posts(seen)[0].said["messages"]] == ["user", "assistant", "user"]
+
+
+def test_half_of_a_character_where_a_reply_was_cut_is_replaced():
+    for said, kept in (("ok \ud83d", "ok \ufffd"), ("\ud83d\ude00 \udc00x", "\U0001f600 \ufffdx"), (" é ", "é")):
+        cut = {"choices": [{"index": 0, "message": {"content": said}, "finish_reason": "length"}]}
+        (reply,) = replies(cut, author="m", n=1, untempered=False)
+        assert reply.text == kept
