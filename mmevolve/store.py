@@ -205,7 +205,7 @@ class RunStore:
     def _table(self, rows: Sequence[Any], key: Any) -> pa.Table:
         flat = [self._portable(dict(r) if isinstance(r, Mapping) else to_row(r)) for r in rows]
         names = dict.fromkeys(name for row in flat for name in row)
-        table = pa.table({name: _column(name, [row.get(name) for row in flat]) for name in names})
+        table = pa.table({name: _array(name, [row.get(name) for row in flat]) for name in names})
         kind = type(rows[0]).__name__ if rows else "nothing"
         said = {KEY: json.dumps(key, sort_keys=True).encode(), CLASS: kind.encode(), SHAPE: _shape(table)}
         return table.replace_schema_metadata({**said, CHECK: _checksum(said)})
@@ -246,7 +246,7 @@ class RunStore:
 
 
 @cache
-def _column(name: str, cells: list[Any]) -> pa.Array:
+def _array(name: str, cells: list[Any]) -> pa.Array:
     """A column of a table; text that UTF-8 cannot hold is refused by the column's name."""
     try:
         return pa.array(cells)
