@@ -245,7 +245,6 @@ class RunStore:
             )
 
 
-@cache
 def _array(name: str, cells: list[Any]) -> pa.Array:
     """A column of a table; text that UTF-8 cannot hold is refused by the column's name."""
     try:
@@ -255,6 +254,7 @@ def _array(name: str, cells: list[Any]) -> pa.Array:
         raise StoreError(f"the column '{name}' holds half of a character ({half}), expected whole ones") from error
 
 
+@cache
 def _images_as_json(run: str) -> str:
     """How a path into a run's image folder begins in JSON; asked for every row."""
     return json.dumps(str(Path(run) / "images"), ensure_ascii=False)[:-1] + "/"
