@@ -1,6 +1,6 @@
 """Strict recipes: every key misspelt by every kind of edit, every value of a wrong type or out of range.
 
-    python eval/performance/strict_recipes.py [--letters 6] [--whole 600] [--seed 0]
+    python eval/performance/strict_recipes.py [--letters 4] [--whole 600] [--seed 0]
 
 Each key of each recipe under recipes/ is misspelt: every deletion, every swap of neighbours, and at every position
 `--letters` seeded letters put in and as many in place of the one that stands there (all 38 would be two million). The
@@ -311,8 +311,7 @@ def wrong_values(some: Sequence[Spot]) -> Values:
             continue
         name = f"{target.text}.{parameter.name}"
         said = {kind: accepts(parameter.annotation, value) for kind, value in PALETTE.items()}
-        if all(answer is not False for answer in said.values()):
-            untyped.add(name)
+        untyped |= {name} if parameter.type.kind == "any" else set()
         numbers = [m for m in (parameter.type, *parameter.type.args) if m.kind in ("int", "float")]
         unbounded |= {name} if numbers and all(m.range is None for m in numbers) else set()
         bad = {kind: PALETTE[kind] for kind, answer in said.items() if answer is False}
@@ -389,20 +388,25 @@ def misspellings(
     return tallies, valid, cases
 
 
-def same_as_whole(cases: Sequence[tuple[Spot, str, Verdict]], many: int, seed: int) -> list[str]:
-    """A sample of cases put to `mmevolve check` as files: where it says something else."""
+Case = tuple[Spot, str, Verdict]
+
+
+def whole_verdicts(cases: Sequence[Case], many: int, seed: int) -> list[tuple[Case, Verdict]]:
+    """A sample of cases put to `mmevolve check` as files, with what was said of each."""
+    some = Random(seed).sample(list(cases), min(many, len(cases)))
     with tempfile.TemporaryDirectory() as folder:
-        other = []
-        for spot, wrong, said in Random(seed).sample(list(cases), min(many, len(cases))):
-            whole = verdict(spot, wrong, check_whole(spot, wrong, Path(folder)))
-            if whole != said:
-                other.append(f"{spot.entry.place}: '{wrong}': {said} nearby, {whole} whole")
-    return other
+        return [(case, verdict(*case[:2], check_whole(*case[:2], Path(folder)))) for case in some]
+
+
+def same_as_whole(cases: Sequence[Case], many: int, seed: int) -> list[str]:
+    """Where the whole check says something else of a sample of cases."""
+    found = whole_verdicts(cases, many, seed)
+    return [f"{c[0].entry.place}: '{c[1]}': {c[2]} nearby, {whole} whole" for c, whole in found if whole != c[2]]
 
 
 def main() -> None:
     words = argparse.ArgumentParser(description="Misspelt keys and wrong values of every recipe.")
-    words.add_argument("--letters", type=int, default=6)
+    words.add_argument("--letters", type=int, default=4)
     words.add_argument("--whole", type=int, default=600)
     words.add_argument("--seed", type=int, default=0)
     given = words.parse_args()
@@ -428,25 +432,27 @@ def main() -> None:
     shares = [sum(getattr(t, field) for t in ours) / total for field in ("caught", "placed", "named")]
     lines.append(f"| together | {total:,} | {' | '.join(f'{share:.2%}' for share in shares)} |")
     free = tallies.get("own", Tally())
+    seen = [whole for _, whole in whole_verdicts([case for case in cases if case[0].kind == "own"], 60, given.seed)]
     missed = [f"{s.entry.place} '{s.entry.key}' as '{w}'" for s, w, v in cases if s.kind != "own" and not v.caught]
     unnamed = Counter(f"{s.kind} '{s.entry.key}'" for s, w, v in cases if s.kind != "own" and v.caught and not v.named)
     lines += [
         "",
         f"Edits that give another valid key: {valid.total()}, {valid['caught']} of them caught (the key stands twice, "
-        f"or its value does not fit). Keys of the user's own (of a mapping that is a value): {free.tried:,} edits, "
-        f"{free.caught / max(1, free.tried):.0%} caught.",
+        f"or its value does not fit). Keys of a mapping that is itself a value, whose words only its reader knows: of "
+        f"{free.tried:,} edits {len(seen)} were put to the whole check, {sum(v.caught for v in seen)} caught, "
+        f"{sum(v.named for v in seen)} with the right word.",
         f"Missed: {', '.join(missed[:8]) or 'none'}. Caught without the right word, most often: "
         f"{', '.join(f'{key} ({n})' for key, n in unnamed.most_common(8)) or 'none'}.",
     ]
-    other = same_as_whole(cases, given.whole, given.seed)
+    other = same_as_whole([case for case in cases if case[0].kind != "own"], given.whole, given.seed)
     values = wrong_values(some)
     tried, told = renamed(some)
     lines += [
         f"{given.whole} of the cases as files through the whole check: {len(other)} are answered otherwise.",
         "",
         f"Wrong types and numbers out of range: {values.tried:,} tried, {values.caught:,} caught at the value's line "
-        f"and column with what is expected ({values.caught / values.tried:.2%}). Settings that take anything or whose "
-        f"type is not told: {', '.join(values.untyped) or 'none'}. "
+        f"and column with what is expected ({values.caught / values.tried:.2%}). Settings that take "
+        f"anything: {', '.join(values.untyped) or 'none'}. "
         f"Numbers without bounds: {', '.join(values.unbounded) or 'none'}.",
         f"Former names: {tried:,} settings of own parts written by one, {told:,} told the new name at line and column.",
         f"No model library was imported before this line: {not set(HEAVY) & set(sys.modules)}. "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import string
+import sys
 import time
 from pathlib import Path
 
@@ -15,8 +17,9 @@ from mmevolve.config.signatures import Signature, own_signature
 from mmevolve.config.tree import Entry, Keyed, target_text, walk
 
 EDITS_A_KEY = 4
-KEYS_A_SHIPPED_RECIPE = 8
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
+KEYS = 60  # of the shipped recipes
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
 
 
 def one_edit(word: str, draw: random.Random) -> str:
@@ -95,10 +98,39 @@ def test_a_misspelt_key_is_caught_and_the_right_word_named(write, house, recipe_
     assert right >= 0.95, unnamed
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-def test_a_misspelt_key_of_a_shipped_recipe_is_caught(recipe, tmp_path):
-    text = recipe.read_text(encoding="utf-8")
-    cases = random.Random(recipe.stem).sample(typos(text, str(recipe), seed=1), k=KEYS_A_SHIPPED_RECIPE)
-    missed, unnamed = tally(cases, tmp_path / "typo.yaml")
+@pytest.fixture(scope="module")
+def strict():
+    """The script that does this at length: eval/performance/strict_recipes.py."""
+    folder = str(ROOT / "eval" / "performance")
+    sys.path.insert(0, folder)
+    yield importlib.import_module("strict_recipes")
+    sys.path.remove(folder)
+
+
+@pytest.fixture(scope="module")
+def keys_of_recipes(strict):
+    """One key of every kind of company in which keys stand in the shipped recipes."""
+    return strict.once_each([spot for path in RECIPES for spot in strict.spots(str(path))])
+
+
+def test_a_misspelt_key_of_a_shipped_recipe_is_caught(strict, keys_of_recipes):
+    some = random.Random(1).sample(keys_of_recipes, KEYS)
+    tallies, _, cases = strict.misspellings(some, letters=1, seed=1)
+    missed = [(str(spot.entry.place), wrong) for spot, wrong, said in cases if not said.caught and spot.kind != "own"]
     assert missed == []
-    assert len(unnamed) <= 0.05 * len(cases), unnamed
+    ours = [tally for kind, tally in tallies.items() if kind != "own"]
+    tried = sum(tally.tried for tally in ours)
+    assert tried > 10 * KEYS
+    assert sum(tally.placed for tally in ours) >= 0.95 * tried
+    assert sum(tally.named for tally in ours) >= 0.95 * tried
+    assert strict.same_as_whole(cases, many=12, seed=1) == []
+
+
+def test_values_of_the_wrong_type_or_out_of_range_are_caught_where_they_stand(strict, keys_of_recipes):
+    found = strict.wrong_values(keys_of_recipes)
+    assert found.unseen == () and found.tried > 2 * len(keys_of_recipes)
+
+
+def test_a_former_name_of_a_setting_says_the_new_one(strict, keys_of_recipes):
+    tried, told = strict.renamed(keys_of_recipes)
+    assert tried == told > 100
