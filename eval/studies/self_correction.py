@@ -319,7 +319,7 @@ STUDIES = {
         ],
         shared={"no shaping": ("SCoRe", ("first_stage", "images"))},
         says=f"Paper: Gemini 1.5 Flash on MATH, arXiv:2409.12917. Every arm draws {SAMPLED} attempts and revisions a "
-        f"question of the same {QUESTIONS:,}; the SFT arms train full weights under a frozen eye, SCoRe an adapter. "
+        f"question of the same {QUESTIONS:,} and trains whole weights under a frozen eye. "
         "STaR as SCoRe has it: second turns are not rationalized. Edit ratio: Levenshtein distance over both lengths "
         "together.",
     ),
