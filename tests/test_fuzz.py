@@ -13,6 +13,7 @@ import re
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,11 +32,14 @@ from mmevolve.config.targets import UnknownTarget
 from mmevolve.data.images import image_digest, open_image, verify_image
 from mmevolve.data.table import preflight, table
 from mmevolve.explorer.cards import dumps
+from mmevolve.explorer.serve import explore
 from mmevolve.prompts import error_list
+from mmevolve.report.folder import open_run
 from mmevolve.report.markup import clean, esc, picture
+from mmevolve.report.page import page
 from mmevolve.store import RunStore, StoreError
 from mmevolve.text import split_steps
-from mmevolve.types import Critique, Step, Trajectory
+from mmevolve.types import Critique, Sample, Step, Trajectory
 
 ROOT = Path(__file__).parents[1]
 LARGE = os.environ.get("MMEVOLVE_FUZZ") == "large"
@@ -63,22 +67,8 @@ def folder(tmp_path_factory):
 RECIPES = [ROOT / "recipes" / name for name in ("self_refine.yaml", "shapes/pair_sft.yaml", "shapes/rise.yaml")]
 PIECES = (
     *("$", "{", "}", "[", "]", ":", "-", "?", "&", "*", "#", "'", '"', "|", ">", "@", "%", "=", "..", "0", "null"),
-    *(
-        "-0x",
-        ".nan",
-        "1e400",
-        "loop",
-        "$loop",
-        "<<: ",
-        "&a ",
-        "*a",
-        "!!int ",
-        "_target_: ",
-        "_partial_: true",
-        "é",
-        "🙂",
-    ),
-    *(": ", "- ", "\n", "  ", "\t", "\x00", "\ud83d", "\u2028", "\x85", "\ufeff", "9" * 400, "---\n", "...\n"),
+    *("-0x", ".nan", "1e400", "loop", "$loop", "<<: ", "&a ", "*a", "!!int ", "_target_: ", "_partial_: true", "é"),
+    *("🙂", ": ", "- ", "\n", "  ", "\t", "\x00", "\ud83d", "\u2028", "\x85", "\ufeff", "9" * 400, "---\n", "...\n"),
     "!!python/object:os.system ",
 )
 edit = st.tuples(
@@ -466,3 +456,38 @@ def test_a_models_words_are_kept_as_they_were_or_refused(tmp_path_factory, text,
     (kept,), (heard,) = store.table(0, "trajectories"), store.table(0, "critiques")
     assert (kept.steps, kept.answer) == (t.steps, t.answer)
     assert repr((heard.score, heard.step_scores, heard.text)) == repr((c.score, c.step_scores, c.text))
+
+
+@few(3)
+@given(st.lists(said, min_size=12, max_size=12))
+def test_the_pages_of_a_run_hold_no_markup_of_a_models(tmp_path_factory, texts):
+    run = str(tmp_path_factory.mktemp("run"))
+    odd = iter(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") for text in texts)
+    sample = Sample("q", next(odd), (), next(odd), (next(odd), next(odd)), meta={"family": next(odd)})
+    for at in ("before", 0):
+        store = RunStore(run, "evolve")
+        t = Trajectory("q/0/0", "q", next(odd), tuple(map(Step, split_steps(next(odd)))), next(odd), 0)
+        rows = {"samples": sample, "trajectories": t, "critiques": Critique("q/0/0", "answer", 1.0 * (at == 0), (), "")}
+        for name, row in rows.items():
+            store.write(store.round_folder(at) / f"held_out_{name}.parquet", [row])
+        store.write(store.round_folder(at) / "metrics.parquet", [{"held_out/accuracy": 1.0 * (at == 0)}])
+    Path(run, "recipe.yaml").write_text(f"# {next(odd)}", encoding="utf-8")
+    for text in (page(open_run(run)), explored(run)):
+        own = text.count('<script type="application/json" id="data-')
+        assert tags(text).count("script") == (own + 1 if own else 0)
+        assert not {"img", "iframe"} & set(tags(text)) and not CONTROLS.search(text)
+
+
+def explored(run: str) -> str:
+    out = Path(run, "explorer.html")
+    assert explore(run, str(out)) == 0
+    return out.read_text(encoding="utf-8")
+
+
+def tags(text: str) -> list[str]:
+    """Elements of a page as a browser would see them."""
+    found: list[str] = []
+    reader = HTMLParser()
+    reader.handle_starttag = lambda tag, attributes: found.append(tag)
+    reader.feed(text)
+    return found

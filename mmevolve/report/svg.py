@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+
+from mmevolve.report.markup import esc
 
 WIDTH = 360
 LEFT, RIGHT, TOP, BOTTOM = 38, 14, 12, 40
@@ -161,14 +162,14 @@ def scale(start: float, end: float, at_start: float, at_end: float) -> Callable[
 
 def text(x: float, y: float, words: str, kind: str, anchor: str) -> str:
     """A piece of text."""
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{esc(words)}</text>'
 
 
 def drawing(inside: str, *, title: str, height: float) -> str:
     """A whole picture, with a title for those who do not see it."""
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title>{inside}</svg>"
+        f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{esc(title)}">'
+        f"<title>{esc(title)}</title>{inside}</svg>"
     )
 
 
