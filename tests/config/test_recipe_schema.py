@@ -21,7 +21,7 @@ def test_every_part_has_a_rule_with_its_settings(house):
     assert independent["properties"]["order"]["anyOf"][0] == {"enum": ["given", "shuffled"]}
     assert independent["properties"]["n"]["description"] == "attempts a sample"
     assert independent["anyOf"][0] == {"required": ["n"]}
-    assert rule("torch.optim.AdamW")["properties"]["lr"]["anyOf"][0] == {"type": "number"}
+    assert rule("torch.optim.AdamW")["properties"]["lr"]["anyOf"][0] == {"type": "number", "minimum": 0}
 
 
 def test_a_part_field_takes_calls_of_its_room_only(house):
