@@ -1,9 +1,10 @@
 """Is a reward better for a critique that is written first? MM-RLHF's reward model in miniature.
 
-Three reward models start from the same weights and see the same pairs in the same order: one learns to write a critique
-and to score after it, one learns to score alone, and, as a control, one learns to write the critique but scores before
-it, so that its words can only help as lessons. Held-out pairs of answers with inserted errors, and right and wrong
-attempts that the tiny VLM itself made, are then ranked with no critique, with the model's own, and with the oracle's.
+The tiny VLM first learns to criticise, once for all, as the makers' 7B model can. Three reward models then start from
+its weights and see the same pairs in the same order: one learns to write a critique and to score after it, one learns
+to score alone, and, as a control, one learns to write the critique but scores before it, so that its words can only
+help as lessons. Held-out pairs of answers with inserted errors, and right and wrong attempts that the tiny VLM itself
+made, are then ranked with no critique, with the model's own, and with the oracle's.
 
     nice -n 5 python eval/studies/critique_reward.py --seeds 5          (resumes; about TODO CPU minutes a seed)
 """
@@ -24,8 +25,10 @@ from mmevolve.critics.answer import AnswerMatch
 from mmevolve.critics.critique_reward import CritiqueReward
 from mmevolve.critics.gold_critique import GoldCritique
 from mmevolve.data.critique_pairs import better_and_worse, critique_pairs
+from mmevolve.data.critiquing import critique_lessons, critiquing
 from mmevolve.data.shapes.dataset import shapes
 from mmevolve.losses.critique_reward import CritiqueReward as Loss
+from mmevolve.losses.sft import SFT
 from mmevolve.metrics.pairwise import ranked
 from mmevolve.models.critique_reward import CritiqueRewardModel
 from mmevolve.models.vlm import TransformersVLM
@@ -41,7 +44,8 @@ from mmevolve.verbs import group
 MODEL = "mmevolve:tiny_vlm_dialogue"
 FAMILIES = ("compare", "total", "removal", "two_hop")
 FORM: dict[str, Any] = {"words": "world_critique", "form": "verdicts"}
-TAUGHT, STEPS, PAIRS, RATE = 2400, 150, 16, 1e-3
+LESSONS, LESSON_STEPS, LESSON_ROWS, LESSON_RATE = 4800, 400, 32, 1e-3
+TAUGHT, STEPS, PAIRS, RATE = 1600, 100, 16, 5e-4
 HELD, ATTEMPTS = 150, 4
 # Arm -> where the head reads, weight of the language loss, critiques that it is asked with.
 ARMS = {
@@ -50,7 +54,6 @@ ARMS = {
     "score before": ("answer", 1.0, ("none",)),
 }
 SETS = {"inserted": "answers with inserted errors", "own": "the tiny VLM's own attempts"}
-Ranks = dict[str, dict[str, dict[str, float]]]  # set -> arm/critique -> question -> share of its pairs ranked right
 
 
 def main() -> None:
@@ -59,6 +62,7 @@ def main() -> None:
     parser.add_argument("--runs", default="runs/critique_reward")
     parser.add_argument("--dry", action="store_true", help="print, and leave eval/results.md as it is")
     args = parser.parse_args()
+    taught_to_criticise(Path(args.runs))
     found = [one_seed(Path(args.runs), seed) for seed in range(args.seeds)]
     lines = [*accuracies(found), "", *differences(found), "", *fine_print(found)]
     print("\n".join(lines))
@@ -68,44 +72,69 @@ def main() -> None:
 
 
 def one_seed(runs: Path, seed: int) -> dict:
-    """Everything of one seed, kept as JSON; what is finished is not done again."""
-    file = runs / f"seed-{seed}" / "ranks.json"
-    if file.exists():
-        return json.loads(file.read_text())
-    begun = time.process_time()
-    rows = critique_pairs(shapes(n=TAUGHT, split="train", seed=100 + seed, families=FAMILIES), seed=seed, **FORM)
-    sets = {"inserted": inserted(seed), "own": own(seed)}
-    ranks: Ranks = {name: {} for name in sets}
-    unranked: dict[str, float] = {}
-    for arm in ARMS:
-        model = trained(arm, rows, runs / f"seed-{seed}", seed)
-        for critic in critics_of(arm, model):
-            for name, groups in sets.items():
-                ranks[name][critic.name], unranked[f"{name}: {critic.name}"] = judged(critic, groups)
-        print(f"seed {seed}, {arm}: {time.process_time() - begun:.0f} s of processor time", flush=True)
-    found = {"ranks": ranks, "unranked": unranked, "rows": len(rows), "cpu": time.process_time() - begun}
-    file.write_text(json.dumps(found))
-    return found
+    """Everything of one seed, kept as JSON arm by arm; what is finished is not done again."""
+    folder = runs / f"seed-{seed}"
+    files = {arm: folder / f"{arm.replace(' ', '_')}.json" for arm in ARMS}
+    if not all(file.exists() for file in files.values()):
+        begun = time.process_time()
+        rows = critique_pairs(shapes(n=TAUGHT, split="train", seed=100 + seed, families=FAMILIES), seed=seed, **FORM)
+        sets = {"inserted": inserted(seed), "own": own(seed)}
+        for arm, file in files.items():
+            if not file.exists():
+                model = trained(arm, rows, runs, seed)
+                found: dict[str, Any] = {"ranks": {name: {} for name in sets}, "unranked": {}, "rows": len(rows)}
+                for critic in critics_of(arm, model):
+                    for name, groups in sets.items():
+                        ranks, lost = judged(critic, groups)
+                        found["ranks"][name][critic.name], found["unranked"][f"{name}: {critic.name}"] = ranks, lost
+                        print(f"seed {seed}, {name}, {critic.name}: {100 * mean([ranks]):.1f}", flush=True)
+                file.write_text(json.dumps({**found, "cpu": time.process_time() - begun}))
+                begun = time.process_time()
+    return joined([json.loads(file.read_text()) for file in files.values()])
 
 
-def trained(arm: str, rows: Sequence[Any], folder: Path, seed: int) -> CritiqueRewardModel:
+def joined(arms: Sequence[dict]) -> dict:
+    """The arms of one seed as one."""
+    return {
+        "ranks": {name: {k: v for arm in arms for k, v in arm["ranks"][name].items()} for name in SETS},
+        "unranked": {k: v for arm in arms for k, v in arm["unranked"].items()},
+        "rows": arms[0]["rows"],
+        "cpu": sum(arm["cpu"] for arm in arms),
+    }
+
+
+def trained(arm: str, rows: Sequence[Any], runs: Path, seed: int) -> CritiqueRewardModel:
     """The arm's reward model after so many steps on the same pairs in the same order."""
+    reads, words, _ = ARMS[arm]
+    fit = fitting(Loss(critique=words, centre=0.01), RATE, PAIRS, STEPS, seed)
+    store = RunStore(str(runs / f"seed-{seed}")).stage(arm.replace(" ", "_"))
+    return fit(CritiqueRewardModel(str(taught_to_criticise(runs)), reads=reads), rows, store, round=0)
+
+
+def taught_to_criticise(runs: Path) -> Path:
+    """The checkpoint of the tiny VLM after lessons of critiques, shared by all seeds and arms."""
+    store = RunStore(str(runs)).stage("lessons")
+    if not store.checkpoint(0).exists():
+        samples = shapes(n=LESSONS, split="train", seed=11, families=FAMILIES)
+        rows = critique_lessons(critiquing(samples, clean=0.2, **FORM))
+        fitting(SFT(), LESSON_RATE, LESSON_ROWS, LESSON_STEPS, 0)(CritiqueRewardModel(MODEL), rows, store, round=0)
+    return store.checkpoint(0)
+
+
+def fitting(loss: Any, rate: float, rows: int, steps: int, seed: int) -> Fit:
     import lightning  # after the models' room, which mends torchvision's imports
     import torch
 
     torch.set_num_threads(1)
-    reads, words, _ = ARMS[arm]
-    fit = Fit(
-        Loss(critique=words, centre=0.01),
-        partial(torch.optim.AdamW, lr=RATE, betas=(0.9, 0.98), weight_decay=0.0),
+    return Fit(
+        loss,
+        partial(torch.optim.AdamW, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
         partial(lightning.Trainer, accelerator="cpu", devices=1),
-        batch_size=PAIRS,
-        steps=STEPS,
+        batch_size=rows,
+        steps=steps,
         module=CriticModule,
         seed=seed,
     )
-    model = CritiqueRewardModel(MODEL, reads=reads)
-    return fit(model, rows, RunStore(str(folder)).stage(arm.replace(" ", "_")), round=0)
 
 
 def critics_of(arm: str, model: CritiqueRewardModel) -> list[CritiqueReward]:
@@ -196,10 +225,11 @@ def fine_print(found: Sequence[dict]) -> list[str]:
     said = ", ".join(f"{key} {100 * share:.1f} %" for key, share in lost.items() if share) or "none"
     cpu = sum(f["cpu"] for f in found) / len(found)
     return [
-        f"{len(found)} seeds; {found[0]['rows']} pairs, {STEPS} steps of {PAIRS} pairs, AdamW at {RATE:g}; intervals "
-        "are paired over questions, the seeds of a question resampled together. A tie, and a pair with an attempt that "
-        f"is not scored, counts one half; not scored: {said}. A right answer's gold critique finds no error, so gold "
-        f"is the ceiling of the head, not a result. {cpu:,.0f} s of processor time a seed."
+        f"{LESSON_STEPS} steps of {LESSON_ROWS} critiques once, then {len(found)} seeds of {found[0]['rows']} pairs, "
+        f"{STEPS} steps of {PAIRS} pairs, AdamW at {RATE:g}; intervals are paired over questions, the seeds of a "
+        "question resampled together. A tie, and a pair with an attempt that is not scored, counts one half; not "
+        f"scored: {said}. A right answer's gold critique finds no error, so gold is the ceiling of the head, not a "
+        f"result. {cpu:,.0f} s of processor time a seed."
     ]
 
 

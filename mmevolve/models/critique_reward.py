@@ -69,6 +69,23 @@ class CritiqueRewardModel:
         return self.trunk.encoder
 
     @property
+    def model(self) -> Any:
+        """The VLM's torch module, for training on critiques alone."""
+        return self.trunk.model
+
+    @property
+    def pad(self) -> int:
+        return self.trunk.pad
+
+    @property
+    def device(self) -> torch.device:
+        return self.trunk.device
+
+    @property
+    def banned_in_completion(self) -> frozenset[int]:
+        return self.trunk.banned_in_completion
+
+    @property
     def name(self) -> str:
         return f"critique-reward:{self.trunk.name}"
 

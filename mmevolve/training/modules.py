@@ -137,12 +137,9 @@ class CriticModule(ReasonerModule):
         return [self.policy.trunk.model, self.policy.head] if hasattr(self.policy, "head") else super().parts()
 
     def loss_input(self, rows: Sequence[Example]) -> LossInput:
-        """As the reasoner's; the pairs of a model with a head carry scores."""
-        if not hasattr(self.policy, "head"):
+        """As the reasoner's, demonstrations of critiques among them; the pairs of a model with a head carry scores."""
+        if not (hasattr(self.policy, "head") and isinstance(rows[0], Preference)):
             return super().loss_input(rows)
-        if not isinstance(rows[0], Preference):
-            kind = type(rows[0]).__name__
-            raise ValueError(f"'{self.policy.name}' learns from pairs (Preference), got a {kind} row")
         return critiqued_input(self.policy, rows, self.read)
 
 

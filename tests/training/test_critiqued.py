@@ -13,6 +13,7 @@ from mmevolve.text import user
 from mmevolve.training.fit import Fit
 from mmevolve.training.modules import CriticModule
 from mmevolve.training.passes import Passes
+from mmevolve.training.rows_read import rows_read
 from mmevolve.types import Preference
 
 pytestmark = [
@@ -97,6 +98,11 @@ def test_scores_alone_leave_the_words_as_they_were_in_the_loss(model_folder, pai
     assert x.scores.tolist() == pytest.approx(model.score(chats, [None] * len(chats)), abs=2e-5)
 
 
-def test_other_rows_than_pairs_are_refused(model_folder, rows):
-    with pytest.raises(ValueError, match=r"learns from pairs \(Preference\), got a Demonstration row"):
-        CriticModule(CritiqueRewardModel(model_folder)).loss_input(rows)
+def test_it_may_first_learn_critiques_alone(model_folder, rows):
+    model = stirred(model_folder)
+    x = CriticModule(model).loss_input(rows[:4])
+    said = model.logprobs([r.prompt for r in rows[:4]], [r.completion for r in rows[:4]])
+    for own, scored in zip(x.logps, said, strict=True):
+        assert own[: len(scored.logprobs)].tolist() == pytest.approx(scored.logprobs, abs=1e-4)
+    assert x.scores is None
+    assert rows_read(model, rows[0])[0].completion == said[0].token_ids
