@@ -294,7 +294,7 @@ def test_parquet_columns_of_any_type(rows_folder, columns):
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 MODES = {
-    "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I"),
+    "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
     "JPEG": ("L", "RGB", "CMYK"),
     "GIF": ("L", "P", "RGB"),
     "WEBP": ("RGB", "RGBA"),

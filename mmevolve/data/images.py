@@ -93,9 +93,10 @@ def name_of(ref: ImageRef) -> str:
 @contextmanager
 def _reading(ref: ImageRef, max_pixels: int) -> Iterator[Image.Image]:
     """The opened file; whatever goes wrong inside becomes one sentence."""
-    source = io.BytesIO(ref) if isinstance(ref, bytes) else _file(ref)
+    path = None if isinstance(ref, bytes) else _file(ref)
     try:
-        with Image.open(source) as image:
+        # Opened here and not by PIL: a TIFF that PIL maps into memory by its path is not turned by its orientation.
+        with io.BytesIO(ref) if path is None else path.open("rb") as source, Image.open(source) as image:
             pixels = image.width * image.height
             if pixels > max_pixels:
                 size = f"{image.width} x {image.height}"

@@ -60,6 +60,17 @@ def test_a_photo_is_turned_upright_by_its_exif_tag(turn):
     assert near(image.getpixel((35, 15)), (255, 255, 255), 20)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_a_turned_tiff_is_upright_by_its_path_too(mode, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.linear_gradient("L").resize((30, 9)).convert(mode), "TIFF", exif=exif)
+    path = tmp_path / "turned.tif"
+    path.write_bytes(data)
+    assert open_image(data).size == open_image(str(path)).size == (9, 30)
+    assert open_image(data).tobytes() == open_image(str(path)).tobytes()
+
+
 def test_transparent_parts_are_white_and_half_transparent_ones_are_mixed_with_white():
     clear = Image.new("RGBA", (3, 1), (0, 0, 0, 0))
     clear.putpixel((1, 0), (0, 0, 255, 255))
