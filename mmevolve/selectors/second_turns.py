@@ -20,9 +20,9 @@ class SecondTurns:
     The row's chat is the question, the first attempt and the review prompt; its completion is right. A row whose first
     attempt was right keeps (CLT), one whose first attempt was wrong mends (CST).
 
-    kind `own`: revisions that the policy wrote itself and that came out right.
-    kind `pairs`: first attempts are paired with a right attempt at the same question, whoever wrote it after what:
-        a wrong one with one of the right ones, a right one with itself, so that keeping is learned as keeping.
+    - kind `own`: revisions that the policy wrote itself and that came out right.
+    - kind `pairs`: first attempts are paired with a right attempt at the same question, whoever wrote it after what:
+      a wrong one with one of the right ones, a right one with itself, so that keeping is learned as keeping.
 
     Papers: STaR, arXiv:2203.14465, on two-turn traces (`own`, as SCoRe's baseline of that name); Welleck et al. 2023,
     "Generating Sequences by Learning to Self-Correct", arXiv:2211.00053 (`pairs` with `keep: 0`: Pair-SFT); Confidence
