@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -70,7 +71,9 @@ class TransformersVLM:
         self.lora = lora
         self.freeze = freeze
         if lora is not None:
-            with torch.random.fork_rng(devices=[]):  # one start for all: a run taken up again must find its own weights
+            # One start for all: a run taken up again must find its own weights. peft reads what transformers renames.
+            with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
                 torch.manual_seed(0)
                 self.model = peft.get_peft_model(self.model, copy.deepcopy(lora)).eval()
         else:

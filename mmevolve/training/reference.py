@@ -99,7 +99,7 @@ def reference_table(
     """
     if base and policy.lora is None:
         raise ValueError(
-            f"'{policy.name}' has no adapter to turn off: pass the base model itself (reference: $base), or compare "
+            f"'{policy.name}' has no adapter to turn off: pass the base model itself as reference, or compare "
             "with the policy as the round began (reference: start)"
         )
     others = mismatched_completions(rows) if mismatched else [""] * len(rows)
