@@ -5,13 +5,14 @@ STAMP := $(VENV)/.installed
 PIP   := $(BIN)/python -m pip install -qq --disable-pip-version-check --progress-bar off --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test torture clean
+.PHONY: help install quickstart test torture docs clean
 
 help:
 	@echo "make install     make the environment in $(VENV); costs nothing when it is there"
 	@echo "make quickstart  install, then run the main job, recipes/quickstart.yaml; again to resume"
 	@echo "make test        install, then ruff and the test suite"
 	@echo "make torture     install, then kill runs of every small recipe 200 times and compare; again to resume"
+	@echo "make docs        install, then build the pages and the reference to build/docs/index.html"
 	@echo "make clean       delete build products and caches; the environment and the runs stay"
 
 install: $(STAMP)
@@ -27,8 +28,15 @@ test: $(STAMP)
 torture: $(STAMP)
 	@OMP_NUM_THREADS=1 $(BIN)/python eval/torture/run.py
 
+# A warning is an error. The notebooks are shown as they are stored; `python notebooks/refresh.py` runs them again.
+docs: $(STAMP)
+	@$(PIP) --editable '.[docs]'
+	@$(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees docs build/docs
+	@$(BIN)/python -m nbconvert --log-level ERROR --to html --output-dir build/docs/notebooks notebooks/*.ipynb
+	@echo "read build/docs/index.html"
+
 clean:
-	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@rm -rf build dist docs/reference *.egg-info .pytest_cache .ruff_cache .hypothesis
 	@find mmevolve tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # PYTHON=/path/to/python chooses the interpreter; otherwise the first that is new enough.
