@@ -219,8 +219,8 @@ def arm(recipe: str, **changes: object) -> Arm:
     return SHAPES.format(recipe), [f"{key.replace('__', '.')}={value}" for key, value in changes.items()]
 
 
-# SCoRe's first stage is left out by giving its rounds to the second, so that all arms draw as many attempts. One family of
-# questions: over four at once the same compute moved first and second turns by less than the seeds differed.
+# SCoRe's first stage is left out by giving its rounds to the second, so that all arms draw as many attempts. One family
+# of questions: over four at once the same compute moved first and second turns by less than the seeds differed.
 compared_with_score = partial(arm, families="[removal]", train_data__n=QUESTIONS, train_data__seed=3)
 score = partial(compared_with_score, "score")
 second_alone = partial(score, loop__0__rounds=0, loop__1__rounds=2 * ROUNDS)
@@ -320,9 +320,9 @@ STUDIES = {
         ],
         shared={"no shaping": ("SCoRe", ("first_stage", "images"))},
         says=f"Paper: Gemini 1.5 Flash on MATH, arXiv:2409.12917. Every arm draws {SAMPLED * QUESTIONS:,} attempts and "
-        f"revisions of the same {QUESTIONS:,} questions or half of them, all of one family (removal), and trains whole "
-        "weights under a frozen eye. STaR as SCoRe has it: second turns are not rationalized. Edit ratio: Levenshtein distance over both lengths "
-        "together.",
+        f"revisions of the same {QUESTIONS:,} questions or half of them, all of one family (removal), and trains "
+        "whole weights under a frozen eye. STaR as SCoRe has it: second turns are not rationalized. Edit ratio: "
+        "Levenshtein distance over both lengths together.",
     ),
     "content": Study(
         "What feedback is worth, and its content",
