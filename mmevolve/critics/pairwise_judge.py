@@ -84,7 +84,7 @@ class PairwiseJudge:
             ValueError: when the template wants a reference and there is none.
         """
         refuse_unfilled(self.name, self.words, items, references)
-        by_id = {sample.id: sample for sample, _ in items}
+        shown = {t.id: sample for sample, t in items}  # a variant's id is not the one that its attempts name
         speaks: dict[tuple[str, str], Trajectory] = {}  # for all attempts that say the same: the first sampled
         rows: dict[str, list[Compared]] = {}
         pairs: list[tuple[Trajectory, Trajectory]] = []
@@ -97,7 +97,7 @@ class PairwiseJudge:
             rows |= {t.id: [] for t in own.values()}
             pairs += self._pairs(sample, list(own.values()))
         ordered = [pair for one, other in pairs for pair in ((one, other), (other, one))]
-        prompts = [self._prompt(by_id[a.sample_id], a, b, references) for a, b in ordered]
+        prompts = [self._prompt(shown[a.id], a, b, references) for a, b in ordered]
         draw = Draw(1, self.temperature, self.max_tokens, self.seed)
         replies = self.calls.replies("comparisons", self.judge, prompts, draw)
         for (one, other), there, back in zip(pairs, replies[::2], replies[1::2], strict=True):

@@ -5,6 +5,7 @@ import pytest
 from mmevolve.answers import judge_reply
 from mmevolve.answers.pair_verdicts import Compared, parse, written
 from mmevolve.contracts import check_part
+from mmevolve.controls.link import variant
 from mmevolve.critics.answer import AnswerMatch
 from mmevolve.critics.judge import Judge
 from mmevolve.critics.pairwise_judge import PairwiseJudge
@@ -140,6 +141,14 @@ def test_win_rates_by_hand():
         "pairs_pairwise": 6.0, "pairs_unread_pairwise": 0.0, "pairs_agree_pairwise": 1.0,
         "pairs_tied_pairwise": pytest.approx(1 / 6), "position_bias_pairwise": 0.0, "prefers_first_pairwise": 0.5,
     }  # fmt: skip
+
+
+def test_attempts_are_compared_beside_a_variant_of_their_question():
+    """As under a control that swaps the picture: the variant has an id of its own, its attempts name the original."""
+    model = Heard(by_size)
+    shown = variant(SAMPLE, "swapped", images=("b.png", "c.png"))
+    said = PairwiseJudge(model)([(shown, t) for _, t in attempts("x 2", "y 3")])
+    assert [c.score for c in said] == [0.0, 1.0] and model.pictures == [2, 2]
 
 
 def test_only_verdicts_that_agree_in_both_orders_count():
