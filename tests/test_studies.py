@@ -1,13 +1,16 @@
-"""The arithmetic of the studies: matched margins, overlap bins, rows of a step, verdicts, figures of two turns."""
+"""The arithmetic of the studies: margins, overlap, rows of a step, verdicts, two turns, verifiers, hindsight."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mmevolve.controls.grounding import grounding
+from mmevolve.metrics.reward import auroc
 from mmevolve.statistics import Interval
 from mmevolve.types import Critique, Group, Sample, Step, Trajectory
 
@@ -116,3 +119,116 @@ def test_figures_of_feedback_are_where_each_chain_ends(studies):
 def test_a_question_asked_on_one_side_alone_is_not_paired(studies):
     with pytest.raises(ValueError, match="1 questions are on one side only, 'b' first"):
         studies("arms").difference([{"a": 1.0}], [{"a": 1.0, "b": 0.0}])
+
+
+def several(questions):
+    """Groups of attempts, each (score, right)."""
+    groups, scores = [], {}
+    for q, tried in enumerate(questions):
+        made = [(attempt(f"q{q}/0/{k}", "x"), right) for k, (_, right) in enumerate(tried)]
+        scores |= {t.id: score for (t, _), (score, _) in zip(made, tried, strict=True)}
+        groups.append(judged(*((t, float(right)) for t, right in made)))
+    return scores, groups
+
+
+def test_ranking_within_a_question_counts_each_pair_once_and_no_score_is_lowest(studies):
+    within = studies("verifiers_page").within
+    scores, groups = several([[(2.0, 1), (1.0, 0), (2.0, 0)], [(None, 1), (0.0, 0)], [(5.0, 1), (9.0, 1)]])
+    assert within([(scores, g) for g in groups]) == pytest.approx((1 + 0.5 + 0) / 3)
+
+
+def test_the_area_of_every_resample_is_that_of_its_attempts_written_out(studies):
+    page = studies("verifiers_page")
+    scores, groups = several([[(2.0, 1), (1.0, 0)], [(1.0, 1), (3.0, 0)], [(None, 0), (2.0, 1)]])
+    drawn = page.weights(3, draws=20, seed=1)
+    assert drawn[0].tolist() == [1, 1, 1] and set(drawn.sum(axis=1)) == {3}
+    for times, found in zip(drawn.tolist(), page.areas(scores, groups, drawn), strict=True):
+        pairs = [
+            (-99.0 if scores[t.id] is None else scores[t.id], bool(right))
+            for n, g in zip(times, groups, strict=True)
+            for _ in range(n)
+            for t, right in zip(g.trajectories, g.scores("answer"), strict=True)
+        ]
+        assert found == pytest.approx(auroc(pairs))
+
+
+def test_what_the_picture_is_worth_is_what_the_grounding_control_says(studies):
+    page = studies("verifiers_page")
+    seen, groups = several([[(2.0, 1), (1.0, 0)], [(1.0, 1), (3.0, 0)], [(0.0, 0), (2.0, 1)]])
+    groups = [replace(g, sample=replace(g.sample, id=f"s{k}")) for k, g in enumerate(groups)]
+    blind = {name: -score for name, score in seen.items()}
+    said = [Critique(name, "c", score, sees_image=True) for name, score in seen.items()]
+    both = [replace(g, critiques=(*g.critiques, *(c for c in said if c.trajectory_id[:2] == g.trajectories[0].id[:2])))
+            for g in groups]  # fmt: skip
+    theirs = grounding(both, [replace(c, score=-c.score) for c in said], rank_by="c")
+    once = page.weights(3, draws=1)
+    ours = page.areas(seen, groups, once)[0] - page.areas(blind, groups, once)[0]
+    assert ours == pytest.approx(theirs.drop.mean) and page.moved([(seen, blind)]) == pytest.approx(theirs.moved)
+
+
+def test_the_pick_of_a_verifier_is_the_mean_of_its_seeds_and_ties_are_shared(studies):
+    page = studies("verifiers_page")
+    scores, groups = several([[(2.0, 1), (2.0, 0)], [(1.0, 0), (None, 1)]])
+    other = {name: {"q0/0/0": 9.0, "q1/0/1": 9.0}.get(name, 0.0) for name in scores}
+    assert page.picks([scores], groups) == [0.5, 0.0]
+    assert page.picks([scores, other], groups) == [0.75, 0.5]
+
+
+def test_every_reply_text_and_pair_that_a_model_is_asked_for_counts(studies):
+    class Model:
+        name = "m"
+
+        def generate(self, chats, *, n=1):
+            return [["a"] * n for _ in chats]
+
+        def logprobs(self, chats, completions):
+            return completions
+
+    counted = studies("verifiers").Counted(Model())
+    assert counted.generate([1, 2], n=3) == [["a"] * 3] * 2 and counted.logprobs([1], ["x"]) == ["x"]
+    assert (counted.calls, counted.name) == (7, "m")
+
+
+def test_lessons_ask_what_the_judges_ask_and_reply_as_the_verdicts_say(studies):
+    group = judged((attempt("q/0/0", "good"), 1.0), (attempt("q/0/1", "bad"), 0.0), (attempt("q/0/2", "bad"), 0.0))
+    rows = studies("verifiers").lessons([group], {"q": "own"}, 0)
+    replies = [row.completion for row in rows]
+    assert replies == ["true", "score : 10", "score : 10", "false", "score : 1", "score : 1", "good", "better : A",
+                       "better : B"]  # fmt: skip
+    asked = [row.prompt[0]["content"][-1]["text"] for row in rows]
+    assert "own" in asked[2] and asked[7].index("good") < asked[7].index("bad") and "own" not in asked[0]
+
+
+def test_a_judge_of_the_text_alone_is_given_no_picture(studies):
+    study, shown = studies("hindsight"), []
+
+    def critic(items):
+        shown.extend(sample.images for sample, _ in items)
+        return [Critique(t.id, "inner", 0.5, sees_image=True) for _, t in items]
+
+    (said,) = study.TextOnly(critic)([(Sample("q", "?", ("a.png",)), attempt("q/0/0", "x"))])
+    assert shown == [()] and (said.critic, said.score, said.sees_image) == ("text", 0.5, False)
+
+
+def test_figures_of_hindsight_by_hand(studies):
+    study = studies("hindsight")
+    steps = (Step("circles : a1 = 1", "perception"), Step("squares : none = 0", "perception"), Step("answer : 1"))
+    one = Trajectory("q/0/0", "q", "m", steps, logprobs=(-1.0, -2.0))
+    other = Trajectory("q/0/1", "q", "m", steps[:1], logprobs=(-3.0,))
+    said = [
+        Critique(t.id, name, score)
+        for t, scores in ((one, (0.9, 0.4, 1.0)), (other, (0.5, 0.2, 0.0)))
+        for name, score in zip(("text", "image", "answer"), scores, strict=True)
+    ]
+    said += [Critique("q/0/0", "oracle", 0.0, (1.0, 0.0, 1.0)), Critique("q/0/1", "oracle", 1.0, (1.0,))]
+    found = {k: v["q"] for k, v in study.figures([Group(Sample("q", "?"), (one, other), tuple(said))]).items()}
+    assert found == {
+        "text": 0.7, "image": pytest.approx(0.3), "answer": 0.5, "oracle": 0.5, "false percepts": 0.5, "sure": -2.0,
+        "gap text": pytest.approx(0.2), "gap image": pytest.approx(-0.2),
+    }  # fmt: skip
+    assert study.area([Group(Sample("q", "?"), (one, other), tuple(said))], "image") == 1.0
+
+
+def test_what_an_arm_gained_is_read_question_by_question(studies):
+    runs = [[{"text": {"a": 0.25}}, {"text": {"a": 0.5}}, {"text": {"a": 1.0}}]]
+    assert studies("hindsight").gained(runs, "text") == [{"a": 0.75}]
