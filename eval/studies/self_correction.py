@@ -246,6 +246,8 @@ REVIEWED = (
     "critics: [$answer], metrics: [{_target_: metrics.SelfCorrection}]}]"
 )
 
+reviewed = partial(arm, "self_correction_dpo", evaluations=REVIEWED)
+
 # Feedback is drawn from the seed, too; the audit of lucky guesses is not read here.
 FEEDBACK = (
     "[{_target_: evaluation.HeldOut, name: feedback, data: $held_out, sampler: {_target_: samplers.Feedback, verifier: "
@@ -253,6 +255,7 @@ FEEDBACK = (
     "[$answer], metrics: [{_target_: metrics.FeedbackEffect}]}]"
 )
 TOLD, START = "corrections after feedback", "before training"
+BOTH = "scl, both turns"
 after_feedback = partial(
     arm,
     "feedback_control",
@@ -268,7 +271,7 @@ after_feedback = partial(
 STUDIES = {
     "scl": Study(
         "Reviewing without training, and SCL",
-        {"scl": arm("self_correction_dpo", evaluations=REVIEWED)},
+        {"scl": reviewed(), BOTH: reviewed(loop__0__selector__turns="both", loop__0__selector__review="check")},
         two_turns,
         "review",
         TURNS,
@@ -280,9 +283,14 @@ STUDIES = {
             Finding("fewer answers go from right to wrong", "", -1, "broken", "scl", "before SCL"),
             Finding("and fewer of those that were right", "", -1, "broken", "scl", "before SCL", of="t1"),
             Finding("SCL does not teach to review", "", 0, "gain", "scl", "before SCL"),
+            Finding("with rows of both turns, SCL raises first turns", "", +1, "t1", BOTH, "before SCL"),
+            Finding("and second turns", "", +1, "t2", BOTH, "before SCL"),
+            Finding("and fewer answers go from right to wrong", "", -1, "broken", BOTH, "before SCL"),
+            Finding("and fewer of those that were right", "", -1, "broken", BOTH, "before SCL", of="t1"),
         ],
-        says="Greedy, both turns; wrong to right and right to wrong are shares of all questions. Paper: "
-        "arXiv:2410.04055, on RealWorldQA.",
+        shared={BOTH: ("scl", ("evolve/before", "images"))},
+        says="Greedy; wrong to right and right to wrong are shares of all questions; both turns: the same pairs "
+        "under the conversation of the review as well, which is ours. Paper: arXiv:2410.04055, on RealWorldQA.",
     ),
     "score": Study(
         "SCoRe, its ablations, and SFT on corrections",

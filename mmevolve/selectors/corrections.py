@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from mmevolve.config.ranges import Range
-from mmevolve.keys import describe
+from mmevolve.keys import describe, without_defaults
 from mmevolve.prompts import template
-from mmevolve.text import ask
+from mmevolve.text import ask, conversation
 from mmevolve.types import Group, Preference, Sample, Trajectory
 
 log = logging.getLogger(__name__)
@@ -30,19 +30,23 @@ class Corrections:
 
     Of the four outcomes of a review (right or wrong before, right or wrong after) only wrong -> right and right ->
     wrong make pairs. Both sides stand under the question's own prompt, so a policy trained on them gives better first
-    answers; it does not learn to review. How many revisions had each outcome is logged; `metrics.SelfCorrection` keeps
-    their shares.
+    answers; it does not learn to review, unless `turns` says so. How many revisions had each outcome is logged;
+    `metrics.SelfCorrection` keeps their shares.
 
     Paper: He et al. 2024, "Self-Correction is More than Refinement" (SCL, SelfCorSet), arXiv:2410.04055.
     Differs: the published records keep the question without its options, though the model saw them; here the prompt has
     them. The published pairs come from the splits that are then reported; here questions in `evaluated` are refused.
+    `turns: both` is ours: the same two texts stand under the conversation that the revision answered, too, so that the
+    policy also learns which answers to keep and which to mend.
 
     Attributes:
         require: the critic that must score above 0; a side that it could not judge makes no pair.
         most: pairs a sample at most; None keeps all.
         dedup: keep one of several pairs with the same texts.
         whole: leave out pairs with a side that was cut at the token limit.
-        prompt: prompt template of the rows: that of the first turn.
+        prompt: template of the first turn.
+        turns: `first` for rows under the question alone, `both` for as many again under question, answer and review.
+        review: template of the review; read for `both` alone.
         evaluated: questions that results will be reported on; `loops.evolve` refuses those of its own evaluations.
 
     Raises:
@@ -57,6 +61,11 @@ class Corrections:
     whole: bool = True
     prompt: str = "question"
     evaluated: Sequence[Sample] = ()
+    turns: Literal["first", "both"] = "first"
+    review: str = "review"
+
+    def describe(self) -> dict[str, Any]:
+        return without_defaults(self, ("turns", "review"))
 
     def __call__(self, groups: Iterable[Group]) -> Iterator[Preference]:
         counts: Counter[str] = Counter()
@@ -98,11 +107,24 @@ class Corrections:
             if (self.dedup and texts in seen) or (self.most is not None and len(seen) >= self.most):
                 continue
             seen.append(texts)
-            yield Preference(ask(group.sample, template(self.prompt)), *texts, source=chosen.id)
+            asked = template(self.prompt)
+            yield Preference(ask(group.sample, asked), *texts, source=chosen.id)
+            if self.turns == "both":
+                chat = conversation(group.sample, asked, template(self.review), said(before, by_id))
+                yield Preference(chat, *texts, source=chosen.id)
 
     def _usable(self, *sides: Trajectory) -> bool:
         """Whether both sides can be learned from: text, and an end that the policy wrote."""
         return all(t.text for t in sides) and not (self.whole and any(t.stop_reason == "length" for t in sides))
+
+
+def said(last: Trajectory, by_id: Mapping[str, Trajectory]) -> list[str]:
+    """The turns of a conversation up to an answer, oldest first."""
+    turns = [last.text]
+    while last.parent is not None:
+        last = by_id[last.parent]
+        turns.insert(0, last.text)
+    return turns
 
 
 def content(sample: Sample) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmevolve.selectors.corrections import Corrections
-from mmevolve.text import user
+from mmevolve.text import assistant, user
 from mmevolve.types import Critique, Group, Preference, Sample, Step, Trajectory
 
 SAMPLE = Sample("s", "which ?", (b"\x89PNG picture",), answer="B", choices=("red", "blue"))
@@ -43,6 +43,29 @@ def test_a_chain_is_compared_turn_by_turn():
         critiques=(*group.critiques, Critique(third.id, "answer", 0.0)),
     )
     assert [(r.chosen, r.rejected) for r in Corrections()([group])] == [("second 0", "first 0"), ("second 0", "third")]
+
+
+def test_both_turns_learn_from_the_same_texts_and_the_second_sees_what_was_said():
+    group = reviewed((0.0, 1.0), (1.0, 0.0))
+    third = Trajectory("s/0/0~2", "s", "m", (Step("third"),), parent="s/0/0~1")
+    said = (*group.critiques, Critique(third.id, "answer", 0.0))
+    group = replace(group, trajectories=(*group.trajectories, third), critiques=said)
+    rows = list(Corrections(turns="both", review="check")([group]))
+    assert rows[::2] == list(Corrections()([group]))
+    again = user("which ?\n(A) red\n(B) blue check each step .")
+    assert [r.prompt for r in rows[1::2]] == [
+        (*PROMPT, assistant("first 0"), again),
+        (*PROMPT, assistant("first 1"), again),
+        (*PROMPT, assistant("first 0"), again, assistant("second 0"), again),
+    ]
+    assert [(r.chosen, r.rejected) for r in rows[1::2]] == [
+        ("second 0", "first 0"), ("first 1", "second 1"), ("second 0", "third"),
+    ]  # fmt: skip
+
+
+def test_a_selector_without_the_second_turn_is_described_as_it_was():
+    assert {"turns", "review"} & set(Corrections().describe()) == set()
+    assert {"turns", "review"} <= set(Corrections(turns="both", review="check").describe())
 
 
 def changed(group, index, **changes):
