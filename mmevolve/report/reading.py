@@ -28,8 +28,7 @@ def honesty(folder: RunFolder, points: list[Point]) -> str:
         "other, on attempts of the training rounds.</p>"
     )
     if curves:
-        rows = [[esc(p.where), esc(k.rpartition("step_auroc_")[2]), f"{v:.3f}"] for p, k, v in curves]
-        body += table(["measured", "critic", "step AUROC"], rows)
+        body += _by_point(curves)
         body += (
             '<p class="caption">Step AUROC: the chance that a right step is scored above a wrong one. 0.5 is guessing, '
             "1 is never mistaken.</p>"
@@ -40,6 +39,17 @@ def honesty(folder: RunFolder, points: list[Point]) -> str:
         body += '<p class="caption">A step counts as accepted when its score is at least one half.</p>'
         body += _bins(tests[-1])
     return section(TITLE, body)
+
+
+def _by_point(curves: list[tuple[Point, str, float]]) -> str:
+    """A line a critic and kind of step, a column a measured point."""
+    places = list(dict.fromkeys(p.where for p, _, _ in curves))
+    said = {(k.rpartition("step_auroc_")[2], p.where): f"{v:.3f}" for p, k, v in curves}
+    rows = [
+        [esc(name.replace("_", " ")), *(said.get((name, where), "–") for where in places)]
+        for name in dict.fromkeys(name for name, _ in said)
+    ]
+    return table(["step AUROC", *map(esc, places)], rows)
 
 
 def _test_row(t: StepTest) -> list[str]:
