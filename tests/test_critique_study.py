@@ -20,14 +20,13 @@ def study():
     sys.path.remove(folder)
 
 
-class Longest:
+def longest(groups):
     """Scores an attempt by its length, and one of four letters not at all."""
-
-    name = "reward"
-
-    def __call__(self, items):
-        for _, t in items:
-            yield Critique(t.id, "reward", None if len(t.text) == 4 else float(len(t.text)))
+    return {
+        t.id: Critique(t.id, "reward", None if len(t.text) == 4 else float(len(t.text)))
+        for g in groups
+        for t in g.trajectories
+    }
 
 
 def group(name, *attempts):
@@ -43,7 +42,21 @@ def test_a_question_counts_the_share_of_its_pairs_that_are_ranked_right(study):
         group("two", ("aa", 0.0), ("bb", -1.0)),
         group("three", ("aaaa", 1.0), ("a", 0.0)),
     ]
-    assert study.judged(Longest(), groups) == ({"one": 0.5, "two": 0.5, "three": 0.5}, pytest.approx(1 / 3))
+    assert study.judged(longest(groups), "reward", groups) == (
+        {"one": 0.5, "two": 0.5, "three": 0.5},
+        pytest.approx(1 / 3),
+    )
+
+
+def test_steps_that_critiques_call_wrong_are_counted_against_the_errors_that_are_there(study, monkeypatch):
+    """Every critique says that step 1 is wrong and that there is no other error."""
+    monkeypatch.setattr(study, "HELD", 12)
+    groups = study.inserted(0)
+    said = {t.id: Critique(t.id, "x", None, text="step 1 : wrong") for g in groups for t in g.trajectories}
+    both, found, known = study.wrong_steps(said, groups)
+    assert found == 2 * len(groups)
+    assert known == -sum(score for g in groups for score in g.scores("truth"))
+    assert 0 < both < min(found, known)
 
 
 def test_held_out_answers_have_the_errors_that_the_truth_counts(study, monkeypatch):
@@ -60,11 +73,18 @@ def test_the_page_says_the_shares_and_their_differences(study):
     def seed(**shares):
         kinds = [f"{arm}/{kind}" for arm, (*_, asked) in study.ARMS.items() for kind in asked]
         ranks = {k: {"q1": shares.get(k.split("/")[1], 0.5), "q2": shares.get(k.split("/")[1], 0.5)} for k in kinds}
-        return {"ranks": {name: ranks for name in study.SETS}, "unranked": {"own: x": 0.25}, "rows": 7, "cpu": 10.0}
+        steps = {f"{name}: critique/{kind}": (2, 3, 5) for name in study.SETS for kind in ("generated", "compared")}
+        return {
+            "ranks": {name: ranks for name in study.SETS},
+            "unranked": {"own: x": 0.25},
+            "steps": steps,
+            "cpu": 10.0,
+        }
 
     found = [seed(generated=1.0), seed(generated=0.5)]
     table = study.accuracies(found)
     assert table[2].startswith("| answers with inserted errors | 4 | 75.0 | 50.0 | 50.0 |")
+    assert study.step_f1s(found)[2] == "| answers with inserted errors | 0.500 | 0.500 |"
     gaps = study.differences(found)
     assert "| +25.0 (+25.0 to +25.0) |" in gaps[2]
     assert "not scored: own: x 25.0 %" in study.fine_print(found)[0]

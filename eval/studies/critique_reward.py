@@ -1,10 +1,12 @@
 """Is a reward better for a critique that is written first? MM-RLHF's reward model in miniature.
 
-The tiny VLM first learns to criticise, once for all, as the makers' 7B model can. Three reward models then start from
+The tiny VLM first learns to criticise, once for all, as the makers' 7B model can. Two reward models then start from
 its weights and see the same pairs in the same order: one learns to write a critique and to score after it, one learns
-to score alone, and, as a control, one learns to write the critique but scores before it, so that its words can only
-help as lessons. Held-out pairs of answers with inserted errors, and right and wrong attempts that the tiny VLM itself
-made, are then ranked with no critique, with the model's own, and with the oracle's.
+to score alone, for twice as many steps of half the price. Held-out pairs of answers with inserted errors, and right and
+wrong attempts that the tiny VLM itself made, are then ranked with no critique, with the model's own, with its own whose
+verdicts a rule has put (each step as the model wrote it beside the step of the answer), and with the oracle's. What the
+model's critiques are worth as such is told too: how well they see, by what they write of each step, and how well they
+compare, by their verdicts.
 
     nice -n 5 python eval/studies/critique_reward.py --seeds 5          (resumes; about TODO CPU minutes a seed)
 """
@@ -14,7 +16,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +35,7 @@ from mmevolve.losses.sft import SFT
 from mmevolve.metrics.pairwise import ranked
 from mmevolve.models.critique_reward import CritiqueRewardModel
 from mmevolve.models.vlm import TransformersVLM
-from mmevolve.prompts.error_list import ERRORS
+from mmevolve.prompts.error_list import ERRORS, parse
 from mmevolve.results import record
 from mmevolve.samplers.independent import Independent
 from mmevolve.store import RunStore
@@ -45,13 +48,12 @@ MODEL = "mmevolve:tiny_vlm_dialogue"
 FAMILIES = ("compare", "total", "removal", "two_hop")
 FORM: dict[str, Any] = {"words": "world_critique", "form": "verdicts"}
 LESSONS, LESSON_STEPS, LESSON_ROWS, LESSON_RATE = 4800, 400, 32, 1e-3
-TAUGHT, STEPS, PAIRS, RATE = 1600, 100, 16, 5e-4
-HELD, ATTEMPTS = 150, 4
-# Arm -> where the head reads, weight of the language loss, critiques that it is asked with.
+TAUGHT, PAIRS, RATE = 900, 16, 5e-4
+HELD, ATTEMPTS = 100, 4
+# Arm -> where the head reads, weight of the language loss, steps, critiques that it is asked with.
 ARMS = {
-    "critique": ("critique", 1.0, ("generated", "gold", "none")),
-    "score alone": ("answer", 0.0, ("none",)),
-    "score before": ("answer", 1.0, ("none",)),
+    "critique": ("critique", 1.0, 24, ("generated", "compared", "gold", "none")),
+    "score alone": ("answer", 0.0, 48, ("none",)),
 }
 SETS = {"inserted": "answers with inserted errors", "own": "the tiny VLM's own attempts"}
 
@@ -59,12 +61,16 @@ SETS = {"inserted": "answers with inserted errors", "own": "the tiny VLM's own a
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--only", type=int, help="one seed, beside which others may run; prints its numbers alone")
     parser.add_argument("--runs", default="runs/critique_reward")
     parser.add_argument("--dry", action="store_true", help="print, and leave eval/results.md as it is")
     args = parser.parse_args()
     taught_to_criticise(Path(args.runs))
+    if args.only is not None:
+        one_seed(Path(args.runs), args.only)
+        return
     found = [one_seed(Path(args.runs), seed) for seed in range(args.seeds)]
-    lines = [*accuracies(found), "", *differences(found), "", *fine_print(found)]
+    lines = [*accuracies(found), "", *step_f1s(found), "", *differences(found), "", *fine_print(found)]
     print("\n".join(lines))
     if not args.dry:
         command = f"python eval/studies/critique_reward.py --seeds {args.seeds}"
@@ -82,12 +88,17 @@ def one_seed(runs: Path, seed: int) -> dict:
         for arm, file in files.items():
             if not file.exists():
                 model = trained(arm, rows, runs, seed)
-                found: dict[str, Any] = {"ranks": {name: {} for name in sets}, "unranked": {}, "rows": len(rows)}
+                found: dict[str, Any] = {"ranks": {name: {} for name in sets}, "unranked": {}, "steps": {}}
                 for critic in critics_of(arm, model):
                     for name, groups in sets.items():
-                        ranks, lost = judged(critic, groups)
-                        found["ranks"][name][critic.name], found["unranked"][f"{name}: {critic.name}"] = ranks, lost
-                        print(f"seed {seed}, {name}, {critic.name}: {100 * mean([ranks]):.1f}", flush=True)
+                        key = f"{name}: {critic.name}"
+                        said = {
+                            c.trajectory_id: c for c in critic([(g.sample, t) for g in groups for t in g.trajectories])
+                        }
+                        ranks, found["unranked"][key] = judged(said, critic.name, groups)
+                        found["ranks"][name][critic.name] = ranks
+                        found["steps"][key] = wrong_steps(said, groups)
+                        print(f"seed {seed}, {key}: {100 * mean([ranks]):.1f}, {found['steps'][key]}", flush=True)
                 file.write_text(json.dumps({**found, "cpu": time.process_time() - begun}))
                 begun = time.process_time()
     return joined([json.loads(file.read_text()) for file in files.values()])
@@ -97,16 +108,17 @@ def joined(arms: Sequence[dict]) -> dict:
     """The arms of one seed as one."""
     return {
         "ranks": {name: {k: v for arm in arms for k, v in arm["ranks"][name].items()} for name in SETS},
-        "unranked": {k: v for arm in arms for k, v in arm["unranked"].items()},
-        "rows": arms[0]["rows"],
+        **{key: {k: v for arm in arms for k, v in arm[key].items()} for key in ("unranked", "steps")},
         "cpu": sum(arm["cpu"] for arm in arms),
     }
 
 
 def trained(arm: str, rows: Sequence[Any], runs: Path, seed: int) -> CritiqueRewardModel:
     """The arm's reward model after so many steps on the same pairs in the same order."""
-    reads, words, _ = ARMS[arm]
-    fit = fitting(Loss(critique=words, centre=0.01), RATE, PAIRS, STEPS, seed)
+    reads, words, steps, _ = ARMS[arm]
+    if not words:  # it neither reads critiques nor learns from them: short ones, to save time
+        rows = [replace(row, chosen="none", rejected="none") for row in rows]
+    fit = fitting(Loss(critique=words, centre=0.01), RATE, PAIRS, steps, seed)
     store = RunStore(str(runs / f"seed-{seed}")).stage(arm.replace(" ", "_"))
     return fit(CritiqueRewardModel(str(taught_to_criticise(runs)), reads=reads), rows, store, round=0)
 
@@ -140,10 +152,11 @@ def fitting(loss: Any, rate: float, rows: int, steps: int, seed: int) -> Fit:
 def critics_of(arm: str, model: CritiqueRewardModel) -> list[CritiqueReward]:
     """The model as a critic with each kind of critique; `arm/critique` is its name."""
     made: Callable[..., CritiqueReward] = partial(CritiqueReward, model, words=FORM["words"], max_tokens=128)
-    return [
-        made(critique=kind, gold=GoldCritique(form=FORM["form"]) if kind == "gold" else None, name=f"{arm}/{kind}")
-        for kind in ARMS[arm][2]
-    ]
+    settings: dict[str, dict[str, Any]] = {
+        "compared": {"critique": "generated", "verdicts": "rule"},
+        "gold": {"critique": "gold", "gold": GoldCritique(form=FORM["form"])},
+    }
+    return [made(**settings.get(kind, {"critique": kind}), name=f"{arm}/{kind}") for kind in ARMS[arm][-1]]
 
 
 def inserted(seed: int) -> list[Group]:
@@ -174,16 +187,27 @@ def own(seed: int) -> list[Group]:
     return [g for g in groups if len(set(g.scores("truth"))) > 1]
 
 
-def judged(critic: CritiqueReward, groups: Sequence[Group]) -> tuple[dict[str, float], float]:
+def judged(said: Mapping[str, Critique], name: str, groups: Sequence[Group]) -> tuple[dict[str, float], float]:
     """By question the share of its pairs that are ranked right, half of those that cannot; and the share of these."""
-    said = {c.trajectory_id: c for c in critic([(g.sample, t) for g in groups for t in g.trajectories])}
     shares, lost = {}, []
     for g in groups:
         own = Group(g.sample, g.trajectories, (*g.critiques, *(said[t.id] for t in g.trajectories)))
-        pairs = list(ranked(own, critic.name, "truth"))
+        pairs = list(ranked(own, name, "truth"))
         shares[g.sample.id] = sum(0.5 if p is None else p for p in pairs) / len(pairs)
         lost.append(sum(p is None for p in pairs) / len(pairs))
     return shares, sum(lost) / len(lost)
+
+
+def wrong_steps(said: Mapping[str, Critique], groups: Sequence[Group]) -> tuple[int, int, int]:
+    """Steps that are wrong and said to be, said to be, and wrong; of attempts with as many steps as their question."""
+    both = found = known = 0
+    for g in groups:
+        for t, truth in zip(g.trajectories, GoldCritique()([(g.sample, t) for t in g.trajectories]), strict=True):
+            if truth.error is None:
+                wrong = {i for i, score in enumerate(truth.step_scores) if not score}
+                listed = {d.step for d in parse(said[t.id].text, [s.text for s in t.steps]) or ()}
+                both, found, known = both + len(wrong & listed), found + len(listed), known + len(wrong)
+    return both, found, known
 
 
 def named(found: Sequence[dict], name: str, critic: str) -> list[dict[str, float]]:
@@ -205,12 +229,26 @@ def accuracies(found: Sequence[dict]) -> list[str]:
     return lines
 
 
+def step_f1s(found: Sequence[dict]) -> list[str]:
+    """How well the model's critiques find wrong steps: by their verdicts, and by what they write of each step."""
+    said = {"its verdicts": "critique/generated", "what it writes, compared by rule": "critique/compared"}
+    lines = head("step F1 of its critiques", *said)
+    for name, title in SETS.items():
+        f1s = []
+        for critic in said.values():
+            counts = [f["steps"][f"{name}: {critic}"] for f in found]
+            both, listed, known = (sum(c[i] for c in counts) for i in range(3))
+            f1s.append(f"{2 * both / (listed + known):.3f}" if listed + known else "")
+        lines.append(cells(title, *f1s))
+    return lines
+
+
 def differences(found: Sequence[dict]) -> list[str]:
     pairs = {
         "own critique, then score - score alone": ("score alone/none", "critique/generated"),
-        "own critique, then score - score before the critique": ("score before/none", "critique/generated"),
-        "score before the critique - score alone": ("score alone/none", "score before/none"),
-        "gold critique - own critique": ("critique/generated", "critique/gold"),
+        "own critique compared by rule, then score - score alone": ("score alone/none", "critique/compared"),
+        "own critique compared by rule - own critique": ("critique/generated", "critique/compared"),
+        "gold critique - own critique compared by rule": ("critique/compared", "critique/gold"),
         "own critique - the same model without one": ("critique/none", "critique/generated"),
     }
     lines = head("difference in points, 95 %", *SETS.values())
@@ -224,9 +262,10 @@ def fine_print(found: Sequence[dict]) -> list[str]:
     lost = {key: sum(f["unranked"][key] for f in found) / len(found) for key in found[0]["unranked"]}
     said = ", ".join(f"{key} {100 * share:.1f} %" for key, share in lost.items() if share) or "none"
     cpu = sum(f["cpu"] for f in found) / len(found)
+    steps = " and ".join(f"{n} steps ({arm})" for arm, (_, _, n, _) in ARMS.items())
     return [
-        f"{LESSON_STEPS} steps of {LESSON_ROWS} critiques once, then {len(found)} seeds of {found[0]['rows']} pairs, "
-        f"{STEPS} steps of {PAIRS} pairs, AdamW at {RATE:g}; intervals are paired over questions, the seeds of a "
+        f"{LESSON_STEPS} steps of {LESSON_ROWS} critiques once, then {len(found)} seeds of "
+        f"{steps} of {PAIRS} pairs, AdamW at {RATE:g}; intervals are paired over questions, the seeds of a "
         "question resampled together. A tie, and a pair with an attempt that is not scored, counts one half; not "
         f"scored: {said}. A right answer's gold critique finds no error, so gold is the ceiling of the head, not a "
         f"result. {cpu:,.0f} s of processor time a seed."

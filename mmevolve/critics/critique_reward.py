@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -10,6 +11,8 @@ from mmevolve.config.ranges import Range
 from mmevolve.critics.written import Written
 from mmevolve.protocols import Critic
 from mmevolve.types import Critique, Sample, Trajectory
+
+_LINE = re.compile(r"(?:step|look)\s{0,3}(\d{1,3})\s{0,3}:([^;]*)(?:;\s{0,3}(?:right|wrong))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,15 @@ class CritiqueReward:
 
     Paper: Zhang et al. 2025, "MM-RLHF", arXiv:2502.10391 (gold critiques in training, generated ones at test; one
     critique: the mean over several hurt). `gold` is its upper bound: the oracle's words give the verdict away.
+    Differs: with `verdicts: rule` the model writes each step as it sees it and `compared` says whether that is what the
+    attempt says, since a small model sees better than it compares.
 
     Attributes:
         model: a `models.CritiqueRewardModel`.
         critique: `generated` by the model, `gold` by another critic, or `none`: scored where a critique would begin.
         gold: whose critique is read with `gold`; it must write.
+        verdicts: who says of a step whether it is right in a generated critique: the model itself, or a rule that puts
+            the step as the model wrote it beside the attempt's (`compared`).
         name: the column other parts refer to.
         words: template of the task, with `{question}` and `{steps}`; it may have `{answer}`: that of the training.
         regions: show the boxes that steps cite.
@@ -34,7 +41,8 @@ class CritiqueReward:
         seed: of the draws.
 
     Raises:
-        ValueError: when the template lacks the steps, or `gold` is given without need or needed and not given.
+        ValueError: when the template lacks the steps, `gold` is given without need or needed and not given, or a rule
+            is to compare critiques that are not generated.
     """
 
     sees_image: ClassVar[bool] = True
@@ -42,6 +50,7 @@ class CritiqueReward:
     model: Any
     critique: Literal["generated", "gold", "none"] = "generated"
     gold: Critic | None = None
+    verdicts: Literal["model", "rule"] = "model"
     name: str = "reward"
     words: str = "critique"
     regions: bool = False
@@ -56,6 +65,10 @@ class CritiqueReward:
             raise ValueError(
                 f"critic '{self.name}' reads {self.critique} critiques and got {got} as the critic who writes gold "
                 "ones: expected one with `critique: gold`, and only then"
+            )
+        if self.verdicts == "rule" and self.critique != "generated":
+            raise ValueError(
+                f"critic '{self.name}' has verdicts by rule on {self.critique} critiques: expected generated ones"
             )
 
     @property
@@ -90,5 +103,28 @@ class CritiqueReward:
             missing = f"critic '{self.gold.name}' wrote no critique"
             return [(c.text, None) if c.text else (None, c.error or missing) for c in said]
         cut = f"the critique was cut at {self.max_tokens} tokens"
-        replies = self.writer.replies(items)
-        return [(r.text, cut if r.stop_reason == "length" else None) for r in replies]
+        said = [(r.text, cut if r.stop_reason == "length" else None) for r in self.writer.replies(items)]
+        if self.verdicts == "model":
+            return said
+        by_rule = [compared(text, [s.text for s in t.steps]) for (_, t), (text, _) in zip(items, said, strict=True)]
+        return [(text, error) for text, (_, error) in zip(by_rule, said, strict=True)]
+
+
+def compared(text: str, steps: Sequence[str]) -> str:
+    """A critique that writes steps anew, each with the verdict that follows from comparing it with what stands there.
+
+    Lines that write no step of these stay as they are.
+
+    >>> compared("look 1 : 2 + 2 = 4", ["2 + 2 = 5"])
+    'step 1 : 2 + 2 = 4 ; wrong'
+    """
+    lines = []
+    for line in map(str.strip, text.splitlines()):
+        found = _LINE.fullmatch(line)
+        k = int(found[1]) if found else 0
+        if found is None or not 1 <= k <= len(steps):
+            lines.append(line)
+            continue
+        seen, stated = " ".join(found[2].split()), " ".join(steps[k - 1].split())
+        lines.append(f"step {k} : {seen} ; {'right' if seen == stated else 'wrong'}")
+    return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmevolve.critics.critique_reward import CritiqueReward
+from mmevolve.critics.critique_reward import CritiqueReward, compared
 from mmevolve.critics.gold_critique import GoldCritique
 from mmevolve.data.critiquing import critiquing
 from mmevolve.data.shapes.dataset import gold, shapes
@@ -75,6 +75,32 @@ def test_gold_without_a_writer_and_a_writer_without_need_are_refused():
         CritiqueReward(model(), words="question")
 
 
+def test_by_rule_a_verdict_follows_from_what_the_model_wrote_and_what_stands_there():
+    sample = SAMPLES[0]
+    wrote = "step 1 : 2 + 2 = 4 ; wrong \n step 2 : answer : 4 ; right"
+    reward = CritiqueReward(model(wrote), verdicts="rule", words="world_critique")
+    (said,) = reward([(sample, attempt(sample, "2 + 2 = 4", "answer : 5"))])
+    assert said.text == "step 1 : 2 + 2 = 4 ; right\nstep 2 : answer : 4 ; wrong"
+    assert said.score == -1.0
+    cut = CritiqueReward(model(wrote), verdicts="rule", words="world_critique", max_tokens=2)
+    (said,) = cut([(sample, attempt(sample, "2 + 2 = 4"))])
+    assert (said.score, said.error) == (None, "the critique was cut at 2 tokens")
+
+
+def test_only_lines_that_write_a_step_of_the_attempt_are_compared():
+    steps = ["red circles : a1  b2 = 2", "answer : 2"]
+    text = "look 1 : red circles : a1 b2 = 2\nstep 2 : answer : 3\nstep 3 : answer : 2 ; right\nNo errors."
+    assert compared(text, steps) == (
+        "step 1 : red circles : a1 b2 = 2 ; right\nstep 2 : answer : 3 ; wrong\nstep 3 : answer : 2 ; right\nNo errors."
+    )
+    assert compared("", steps) == ""
+
+
+def test_a_rule_compares_what_the_model_wrote_and_nothing_else():
+    with pytest.raises(ValueError, match="critic 'reward' has verdicts by rule on none critiques: expected generated"):
+        CritiqueReward(model(), "none", verdicts="rule")
+
+
 @pytest.mark.parametrize("form", ["looks", "verdicts"])
 def test_on_inserted_errors_the_gold_critique_is_the_one_that_is_taught(form):
     tasks = critiquing(SAMPLES, words="world_critique", form=form, clean=0.2, most=3)
@@ -85,3 +111,5 @@ def test_on_inserted_errors_the_gold_critique_is_the_one_that_is_taught(form):
         assert said.text == task.answer
         assert [i for i, s in enumerate(said.step_scores) if s == 0] == [e["step"] for e in task.meta["errors"]]
         assert said.score == float(not task.meta["errors"])
+        whole = GoldCritique(form="verdicts")([(sample, attempt(sample, *task.meta["steps"]))])
+        assert compared(said.text, task.meta["steps"]) == next(whole).text
