@@ -20,9 +20,8 @@ const start = async () => {
     clearTimeout(asking);
     asking = setTimeout(async () => {
       const missing = new Set(list.inSight().map((i) => `c${Math.floor(i / index.cards)}`).filter((name) => !mmevolve.have(name)));
-      if (!missing.size) return;
       await Promise.allSettled([...missing].map(mmevolve.load));
-      list.again();
+      list.again(); // also when none is missing: the attempt beside the list may have brought them since
     }, 50);
   };
 

@@ -68,6 +68,12 @@ def test_it_opens_with_the_first_attempt_its_picture_regions_and_marks(page):
     assert page.js("document.querySelectorAll('.row').length") < 30  # of 87: only those in sight are there
 
 
+def test_rows_are_filled_though_the_attempt_beside_them_was_faster(page):
+    page.until("document.querySelectorAll('.row').length > 5")
+    page.until("!document.querySelector('.row.waiting')", seconds=20)
+    assert "…" not in page.text("#space")
+
+
 def test_filters_are_counted_combine_and_clear(page):
     page.click("[data-filter=harmed]")
     page.until("document.querySelector('#count').innerText === '1 / 12 of 87 attempts'")
