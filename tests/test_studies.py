@@ -96,6 +96,19 @@ def test_figures_of_two_turns_tell_mended_from_broken(studies):
     }  # fmt: skip
 
 
+def test_a_gate_that_can_tell_leaves_right_answers_alone_and_has_others_mended(studies):
+    groups = []
+    for i in range(60):  # short first answers are wrong and mended, long ones right and broken
+        first = replace(attempt(f"q{i}/0/0", "a"), steps=(Step("a"),) * (1 + 3 * (i % 2)))
+        after = attempt(f"q{i}/0/0~1", "b", parent=first.id)
+        own = judged((first, float(i % 2)), (after, float(1 - i % 2)))
+        groups.append(replace(own, sample=replace(own.sample, id=f"q{i}")))
+    found = studies("self_correction").gated(groups)
+    assert sum(found["without"].values()) == 0
+    assert sum(found["with"].values()) == 30
+    assert set(found["broken"].values()) == {1.0} and set(found["fixed"].values()) == {0.0}
+
+
 def test_a_share_of_a_figure_is_compared_by_its_sums(studies):
     study = studies("self_correction")
     before = [{"broken": {"a": 1, "b": 0, "c": 0}, "t1": {"a": 1, "b": 1, "c": 0}}]

@@ -20,6 +20,7 @@ from pathlib import Path
 from arms import Arm, cells, decided, difference, head, measured, points, run_arms, run_folder, stored
 
 from mmevolve.metrics.feedback_effect import EFFECTS, chains
+from mmevolve.metrics.leave_alone import LeaveAlone
 from mmevolve.metrics.turn_edits import edit_ratio
 from mmevolve.metrics.turns import pairs
 from mmevolve.results import record
@@ -134,9 +135,14 @@ def told(groups: Sequence[Group]) -> Figures:
 
 def figures(study: Study, folder: Path, when: int) -> Figures:
     """What a run's evaluation kept before its first round (0) or after its last (-1)."""
+    return study.read(reviewed_groups(study, folder, when))
+
+
+def reviewed_groups(study: Study, folder: Path, when: int) -> list[Group]:
+    """The attempts of that evaluation."""
     at = measured(folder)[when]
     name = at["round"] if isinstance(at["round"], str) else f"round={at['round']:03d}"
-    return study.read(stored(folder, at["loop"], name, study.evaluation))
+    return stored(folder, at["loop"], name, study.evaluation)
 
 
 def page(study: Study, out: Path, seeds: int) -> list[str]:
@@ -148,7 +154,38 @@ def page(study: Study, out: Path, seeds: int) -> list[str]:
         for name, (arm, when) in places.items()
     }
     lines = [*levels(study, found), "", *changes(study, found), "", *compared(study, found)]
+    if study.read is two_turns:
+        lines += ["", *with_gate(study, places, out, seeds)]
     return [*lines, "", study.says] if study.says else lines
+
+
+def with_gate(study: Study, places: Mapping[str, tuple[str, int]], out: Path, seeds: int) -> list[str]:
+    """What second turns gain when a gate, fitted on other questions, decides which first answers to leave alone."""
+    lines = head(
+        "do-no-harm gate", "second less first", "with the gate", "saved by it, 95 %", "harm avoided", "fixes lost"
+    )
+    for name, (arm, when) in places.items():
+        runs = [gated(reviewed_groups(study, run_folder(out, arm, seed), when)) for seed in range(seeds)]
+        saved = difference([r["without"] for r in runs], [r["with"] for r in runs])
+        share = {what: [x for run in runs for x in run[what].values()] for what in runs[0]}
+        lost = [f"{100 * mean(share[what]):.0f} %" if share[what] else "none" for what in ("broken", "fixed")]
+        gains = [f"{100 * mean(share[what]):+.1f}" for what in ("without", "with")]
+        lines.append(cells(name, *gains, points(saved), *lost))
+    return [*lines, "", "The gate reads the first turn alone: token log-probabilities, steps (`metrics.LeaveAlone`)."]
+
+
+def gated(groups: Sequence[Group]) -> Figures:
+    """Of each question the second turn's gain without and with the gate; of what it broke and fixed, what was left."""
+    gate = LeaveAlone()
+    found = sorted(pairs(groups, "answer", "first"), key=lambda pair: pair.before.id)
+    taken = [chance > gate.above for chance in gate.chances(found)]
+    said: Figures = {name: {} for name in ("without", "with", "broken", "fixed")}
+    for pair, take in zip(found, taken, strict=True):
+        question, gain = pair.group.sample.id, pair.p_after - pair.p_before
+        said["without"][question], said["with"][question] = gain, gain * take
+        if gain:
+            said["fixed" if gain > 0 else "broken"][question] = float(not take)
+    return said
 
 
 def levels(study: Study, found: Mapping[str, Sequence[Figures]]) -> list[str]:
