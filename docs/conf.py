@@ -20,7 +20,13 @@ myst_heading_anchors = 3
 exclude_patterns = ["reference.py"]
 html_theme = "alabaster"
 html_show_copyright = False
-html_theme_options = {"description": "Train vision-language models on their own judged answers", "page_width": "1080px"}
+html_theme_options = {
+    "description": "Train vision-language models on their own judged answers",
+    "page_width": "1120px",
+    "font_family": "system-ui, sans-serif",
+    "head_font_family": "system-ui, sans-serif",
+    "font_size": "16px",
+}
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
