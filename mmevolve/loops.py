@@ -75,6 +75,29 @@ def evolve(
     takes up again, or roll back: the learner becomes what it was, optimizer included, and the round no longer counts;
     its tables stay. What they did is a table of the round.
 
+    Args:
+        store: the run folder; every table of the loop lies under its `name`.
+        policy: what samples, and learns unless there is a student.
+        data: the samples to learn from.
+        sampler: how the policy makes attempts at a round's samples.
+        critics: whose critiques of the attempts are kept; a selector reads them by name.
+        selector: which attempts become which training rows.
+        train: what one round's rows do to the learner.
+        rounds: how many; either this or `passes`.
+        passes: over the samples, in place of `rounds`: 1 takes each sample once.
+        steps: gradient steps of all rounds together, shared out over them; None leaves each round to `train`.
+        name: of the loop, and of its folder in the run.
+        student: learns in the policy's place, from its attempts; None for the policy itself.
+        fraction: of the samples that a round takes, each in its turn.
+        schedule: turns knobs before a round, such as the temperature.
+        probe_data: held-out samples on which a schedule tries its knobs.
+        metrics: numbers of the round's own attempts.
+        evaluations: what is measured before the first round and after each.
+        monitors: read the numbers of a measured round; may warn, pause or roll back.
+        spread: gives the units of sampling and judging to a trainer's devices; None works in this process.
+        when_empty: whether a round that keeps no row stops the run or is passed over.
+        seed: of the order in which samples are taken.
+
     Raises:
         NothingSelected: when a round keeps no row and the loop is to stop then.
         Paused: when a monitor pauses the run.
@@ -155,7 +178,16 @@ def finetune(
     name: str = "finetune",
     evaluations: Sequence[HeldOut] = (),
 ) -> Any:
-    """Supervised training on given rows: measure, train, measure."""
+    """Supervised training on given rows: measure, train, measure.
+
+    Args:
+        store: the run folder; every table of the loop lies under its `name`.
+        policy: what learns.
+        rows: what it learns from, in this order unless `train` shuffles.
+        train: what the rows do to the policy.
+        name: of the loop, and of its folder in the run.
+        evaluations: what is measured before and after.
+    """
     store = store.stage(name)
     policy.mark_home()
     _measure(store, "before", (), (), evaluations, policy)
@@ -165,7 +197,14 @@ def finetune(
 
 
 def measure(*, store: RunStore, policy: VLM, evaluations: Sequence[Evaluation], name: str = "measure") -> Any:
-    """Measure and train nothing: for methods that only answer, such as Self-Refine."""
+    """Measure and train nothing: for methods that only answer, such as Self-Refine.
+
+    Args:
+        store: the run folder; every table of the loop lies under its `name`.
+        policy: what is measured.
+        evaluations: what is measured of it.
+        name: of the loop, and of its folder in the run.
+    """
     policy.mark_home()
     _measure(store.stage(name), "before", (), (), evaluations, policy)
     return policy

@@ -46,9 +46,10 @@ def _is_part(node: Definition, room: str) -> bool:
     if isinstance(node, ast.ClassDef):
         methods = {member.name for member in node.body if isinstance(member, ast.FunctionDef)}
         return room != "loops" and (bool(methods & _WORK) or (room == "training" and node.name.endswith("Module")))
-    # A data set is a function that gives samples or rows, a loop one that takes its parts by name; others are helpers.
+    # A data set is a function that gives samples or rows, a loop one that takes its parts by name; others are helpers,
+    # such as those that read one row's cells, or give rows in pairs.
     gives = ast.unparse(node.returns) if node.returns is not None else ""
     if room == "loops":
         return bool(node.args.kwonlyargs) and not node.args.args
-    rows = any(noun in gives for noun in ("Sample]", "Demonstration]", "Preference]"))
+    rows = gives.endswith(("[Sample]", "[Demonstration]", "[Preference]")) and "Cells" not in ast.unparse(node.args)
     return (room == "data" and rows and node.name != "load") or (room == "evaluation" and "HeldOut" in gives)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmevolve.config.annotations import ANY, Type, last_word, parse_annotation
@@ -95,6 +95,8 @@ def _class(node: ast.ClassDef, path: Path, old: Mapping[str, str]) -> Signature:
         elif _is_dataclass(base) or "NamedTuple" in _bases(base):
             found.update(_fields(base, base_path))
     bases = [base for base, _ in _lineage(node, path)]
+    said = {name: doc for base in reversed(bases) if base is not None for name, doc in attribute_docs(base).items()}
+    found = {name: p if p.doc else replace(p, doc=said.get(name, "")) for name, p in found.items()}
     calls = None in bases or any(base is not None and _member(base, "__call__") for base in bases)
     return Signature(tuple(found.values()), not readable, True, docline(node), old, _example(node, path), calls)
 

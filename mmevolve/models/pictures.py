@@ -51,6 +51,7 @@ class Pictures:
     """Stands in for an image processor and remembers; see the module.
 
     Attributes:
+        inner: the image processor that is remembered.
         calls: how many images were processed.
     """
 

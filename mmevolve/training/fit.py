@@ -51,6 +51,7 @@ class Fit:
         optimizer: `optimizer(parameters)`, e.g. a partial of torch.optim.AdamW.
         trainer: `trainer(**ours)`, a partial of lightning.Trainer; devices, precision and strategy are set there, and
             callbacks are added to ours.
+        batch_size: rows of a gradient step on one device.
         epochs: passes over the rows; ignored when `steps` is set.
         steps: exact number of batches, one gradient step each on one device; rows are taken again in a new order when
             they run out: equal compute for recipes that keep different numbers of rows.

@@ -108,3 +108,15 @@ def test_bases_and_initialisers_and_class_methods_are_read(house):
     assert own_signature("samplers.Init").names() == ["a", "b"]
     assert own_signature("samplers.Init.load").names() == ["path"]
     assert own_signature("samplers.Net").open
+
+
+def test_a_class_with_an_initialiser_explains_its_settings_in_the_class_or_there(house):
+    from mmevolve.config.signatures import own_signature
+
+    Path(house / "samplers" / "told.py").write_text(
+        'class Told:\n    """Said above.\n\n    Args:\n        a: of the class.\n        b: twice.\n    """\n\n'
+        '    def __init__(self, a, b):\n        """Made.\n\n        Args:\n'
+        '            b: of the initialiser.\n        """\n'
+    )
+    told = own_signature("samplers.Told")
+    assert [(p.name, p.doc) for p in told.parameters] == [("a", "of the class."), ("b", "of the initialiser.")]
