@@ -45,10 +45,11 @@ from mmevolve.types import Critique, Group, Sample, Trajectory
 from mmevolve.verbs import group
 
 MODEL = "mmevolve:tiny_vlm"
-FAMILIES = ("compare", "total", "removal", "two_hop")
+# Questions that hang on what is seen, drawn so that the eye slips; and those of the other studies, that hang on work.
+WORLDS = {"looking": (("count", "total"), 1.5), "working": (("compare", "total", "removal", "two_hop"), 1.0)}
 TOKENS, ROUNDS = 72, 3
-JUDGED, JUDGE_STEPS, JUDGE_RATE = 600, 150, 3e-4  # questions that the judges learn from, four attempts each
-HELD, TRIED = 150, 4
+JUDGED, JUDGE_STEPS, JUDGE_RATE = 500, 150, 0.01  # questions that the judges learn from, four attempts each
+HELD, TRIED = 120, 4
 ARMS = {"text": "reads the text alone", "image": "sees the picture", "answer": "the answer check"}
 PLACES = ("before", *(f"round={k:03d}" for k in range(ROUNDS)))
 Figures = dict[str, dict[str, float]]  # a figure's name -> question -> its value
@@ -74,14 +75,36 @@ def without(sample: Sample) -> Sample:
 
 @dataclass(frozen=True)
 class Pressure:
-    """How hard the policy is pushed: questions a round, attempts at each, pairs of each, steps a round, beta, rate."""
+    """Where, and how hard, the policy is pushed.
 
-    questions: int = 150
+    Attributes:
+        world: one of `WORLDS`: its families, and the temperature of all attempts.
+        questions: of a round.
+        attempts: at each.
+        pairs: of each, those that the judge holds farthest apart.
+        steps: of a round, 16 pairs each.
+        beta: of DPO.
+        rate: of the optimizer.
+    """
+
+    world: str = "looking"
+    questions: int = 120
     attempts: int = 8
     pairs: int = 4
-    steps: int = 30
+    steps: int = 25
     beta: float = 0.1
     rate: float = 1e-4
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return WORLDS[self.world][0]
+
+    @property
+    def folder(self) -> str:
+        return "-".join(map(str, vars(self).values()))
+
+    def draw(self, n: int, seed: int) -> Independent:
+        return Independent(n=n, temperature=WORLDS[self.world][1], max_tokens=TOKENS, seed=seed)
 
 
 def main() -> None:
@@ -95,27 +118,27 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     push = Pressure(**{name: getattr(args, name) for name in vars(Pressure())})
-    out = Path(args.out)
+    out = Path(args.out) / push.folder
     for seed in range(args.seeds) if args.only is None else args.only:
         one_seed(out, seed, push)
     if args.only is None:
         lines = page(out, args.seeds, push)
         print("\n".join(lines))
-        settings = [f"--{k} {v:g}" for k, v in vars(push).items() if v != getattr(Pressure(), k)]
-        command = " ".join([f"python eval/studies/hindsight.py --seeds {args.seeds}", *settings])
-        if push == Pressure():
-            record("Hindsight: judges that read text alone, and judges that look", lines, command=command)
+        settings = [f"--{k} {v}" for k, v in vars(push).items() if v != getattr(Pressure(), k)]
+        title = "Hindsight: judges that read text alone, and judges that look"
+        title += f" ({', '.join(settings).replace('--', '')})" if settings else ""
+        record(title, lines, command=" ".join([f"python eval/studies/hindsight.py --seeds {args.seeds}", *settings]))
 
 
 def one_seed(out: Path, seed: int, push: Pressure) -> None:
     """The judges and all arms of one seed in one run folder; what is finished is only read."""
     begun = time.process_time()
     store = RunStore(str(out / f"seed-{seed}"))
-    judges = taught(store, seed)
+    judges = taught(store, seed, push)
     held_out = HeldOut(
         "sampled",
-        shapes(n=HELD, split="test", seed=0, families=FAMILIES),
-        Independent(n=TRIED, temperature=1.0, max_tokens=TOKENS, seed=seed),
+        shapes(n=HELD, split="test", seed=0, families=push.families),
+        push.draw(TRIED, seed),
         [AnswerMatch(), Oracle(), *judges.values()],
         [Accuracy()],
     )
@@ -125,8 +148,8 @@ def one_seed(out: Path, seed: int, push: Pressure) -> None:
             store=store,
             name=arm,
             policy=TransformersVLM(MODEL),
-            data=shapes(n=ROUNDS * push.questions, split="train", seed=200 + seed, families=FAMILIES),
-            sampler=Independent(n=push.attempts, temperature=1.0, max_tokens=TOKENS, seed=seed),
+            data=shapes(n=ROUNDS * push.questions, split="train", seed=200 + seed, families=push.families),
+            sampler=push.draw(push.attempts, seed),
             critics=critics,
             selector=RankedPairs(rank_by=arm, most=push.pairs),
             train=fitting(DPO(beta=push.beta), push.rate, 16, push.steps, seed, ReasonerModule),
@@ -138,18 +161,19 @@ def one_seed(out: Path, seed: int, push: Pressure) -> None:
         print(f"seed {seed}, {arm}: {time.process_time() - begun:.0f} s so far", flush=True)
 
 
-def taught(store: RunStore, seed: int) -> dict[str, Any]:
-    """The two judges: whole weights and a head, the same rows but for the picture."""
-    policy = TransformersVLM(MODEL)
-    samples = shapes(n=JUDGED, split="train", seed=100 + seed, families=FAMILIES)
-    tried = list(Independent(n=4, temperature=1.0, max_tokens=TOKENS, seed=seed)(policy, samples, round=0))
+def taught(store: RunStore, seed: int, push: Pressure) -> dict[str, Any]:
+    """The two judges: a head on the frozen model, the same rows but for the picture; every step has the verdict."""
+    samples = shapes(n=JUDGED, split="train", seed=100 + seed, families=push.families)
+    tried = list(push.draw(4, seed)(TransformersVLM(MODEL), samples, round=0))
     by_id = {s.id: s for s in samples}
     verdicts = list(AnswerMatch()([(by_id[t.sample_id], t) for t in tried]))
+    lines = {t.id: len(t.steps) for t in tried}
     judges: dict[str, Any] = {}
     for name, shown in (("image", samples), ("text", [without(s) for s in samples])):
-        rows = list(VerdictLabels()(group(shown, tried, verdicts)))
+        rows = [replace(r, labels=r.labels * lines[r.source]) for r in VerdictLabels()(group(shown, tried, verdicts))]
         fit = fitting(StepLoss(), JUDGE_RATE, 32, JUDGE_STEPS, seed, StepRewardModule)
-        critic = StepReward(fit(StepRewardModel(MODEL), rows, store.stage(f"judge_{name}"), round=0), name, fold="last")
+        model = fit(StepRewardModel(MODEL, freeze="all"), rows, store.stage(f"judge_{name}"), round=0)
+        critic = StepReward(model, name, fold="min")
         judges[name] = critic if name == "image" else TextOnly(critic)
     return judges
 
@@ -193,7 +217,7 @@ def page(out: Path, seeds: int, push: Pressure) -> list[str]:
     }
     found = {arm: [[figures(at) for at in run] for run in runs] for arm, runs in groups.items()}
     text = [*knowing(groups), "", *rounds(found), "", *claims(found)]
-    pressure = ", ".join(f"{k} {v:g}" for k, v in vars(push).items())
+    pressure = ", ".join(f"{k} {v}" for k, v in vars(push).items())
     return [*text, "", f"{seeds} seeds; a round: {pressure}. {HELD} held-out questions, {TRIED} attempts each."]
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
+import critique_reward as criticism
 import torch
 from verifiers_page import page, within
 
@@ -49,9 +50,7 @@ from mmevolve.critics.vote import Vote
 from mmevolve.critics.weighted_vote import WeightedVote
 from mmevolve.critics.written import Written
 from mmevolve.data.critique_pairs import critique_pairs
-from mmevolve.data.critiquing import critique_lessons, critiquing
 from mmevolve.data.shapes.dataset import shapes
-from mmevolve.losses.critique_reward import CritiqueReward as PairsLoss
 from mmevolve.losses.sft import SFT
 from mmevolve.losses.step import Step as StepLoss
 from mmevolve.models.clip import ClipEmbedder
@@ -77,7 +76,8 @@ ATTEMPTS, TOKENS, UNIT = 8, 72, 32
 VALIDATION, TAUGHT, ROLLED = 75, 600, 200
 CONTROLLED = {"swapped": 100, "grey": 50}  # questions that are shown with another picture, the first ones
 OPTIONS = {"true": "true", "false": "false"}  # words that this model has
-WORDS = "world_critique"
+CRITICISM = Path("runs/critique_reward")
+WORDS = criticism.FORM["words"]
 BEGINS = "circles squares triangles shapes red blue green yellow a1 b2 yes no 1 2 3"  # as in recipes/shapes/p_ik.yaml
 PLACES = ("real", "swapped", "grey", "validation")
 Items = Sequence[tuple[Sample, Trajectory]]
@@ -161,7 +161,7 @@ class Room:
     def best(self) -> list[str]:
         """The two verifiers that rank the attempts at a validation question best; none that knows the answer."""
         groups = attempts(self.runs, "validation")
-        blind = [n for n, v in VERIFIERS.items() if not v.reckons and not v.says.startswith("sees")]
+        blind = [n for n, v in VERIFIERS.items() if not (v.reckons or v.most or v.says.startswith("sees"))]
         areas = {n: within([(self.said(n, "validation").scores, g) for g in groups]) for n in blind}
         return sorted(areas, key=lambda n: -areas[n])[:2]
 
@@ -188,22 +188,21 @@ class Room:
     def judge(self) -> TransformersVLM:
         """The model after lessons in judging its own attempts."""
         own = greedy([g.sample for g in self.groups])
-        return self._trained("judge", TransformersVLM(MODEL), lessons(self.groups, own, self.seed), SFT(), 1e-3, 250)
+        return self._trained(
+            "judge", TransformersVLM(MODEL), lessons(self.groups, own, self.seed), SFT(), 1e-3, 250, CriticModule
+        )
 
     @cached_property
     def written(self) -> CritiqueRewardModel:
-        """The model after lessons of critiques: answers with inserted errors, and what should stand there."""
-        samples = shapes(n=3200, split="train", seed=11, families=FAMILIES)
-        rows = critique_lessons(critiquing(samples, clean=0.2, words=WORDS, form="verdicts"))
-        return self._trained("written", CritiqueRewardModel(MODEL), rows, SFT(), 1e-3, 200)
+        """The model after lessons of critiques, as `critique_reward.py` gives them: answers with inserted errors."""
+        return CritiqueRewardModel(str(criticism.taught_to_criticise(CRITICISM)))
 
     @cached_property
     def critique_reward(self) -> CritiqueRewardModel:
-        samples = shapes(n=640, split="train", seed=100 + self.seed, families=FAMILIES)
-        rows = critique_pairs(samples, words=WORDS, form="verdicts", seed=self.seed)
-        _ = self.written
-        start = CritiqueRewardModel(str(RunStore(str(self.out)).stage("written").checkpoint(0)))
-        return self._trained("critique_reward", start, rows, PairsLoss(centre=0.01), 5e-4, 40, rows=16)
+        """The reward model of `critique_reward.py` that writes a critique and scores after it."""
+        samples = shapes(n=criticism.TAUGHT, split="train", seed=100 + self.seed, families=FAMILIES)
+        rows = critique_pairs(samples, seed=self.seed, **criticism.FORM)
+        return criticism.trained("critique", rows, CRITICISM, self.seed)
 
     def steps(self, name: str) -> Any:
         """A step reward: a head that reads likelihoods, the heads of PARM, or an outcome reward of whole weights."""
@@ -229,12 +228,11 @@ class Room:
         return list(StepLabels(critic=name, kind=kind)(judged))
 
     def _reward(self, name: str, model: Any, rows: Sequence[Any], rate: float, steps: int) -> Any:
-        return self._trained(name, model, rows, StepLoss(), rate, steps, module=StepRewardModule)
+        return self._trained(name, model, rows, StepLoss(), rate, steps, StepRewardModule)
 
     def _trained(
-        self, name: str, model: Any, examples: Sequence[Any], loss: Any, rate: float, steps: int,
-        rows: int = 32, module: Any = CriticModule,
-    ) -> Any:  # fmt: skip
+        self, name: str, model: Any, examples: Sequence[Any], loss: Any, rate: float, steps: int, module: Any
+    ) -> Any:
         import lightning  # after the models' room, which mends torchvision's imports
 
         begun = time.process_time()
@@ -242,7 +240,7 @@ class Room:
             loss,
             partial(torch.optim.AdamW, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
             partial(lightning.Trainer, accelerator="cpu", devices=1),
-            batch_size=rows, steps=steps, module=module, seed=self.seed,
+            batch_size=32, steps=steps, module=module, seed=self.seed,
         )  # fmt: skip
         made = fit(model, examples, RunStore(str(self.out)).stage(name), round=0)
         print(f"seed {self.seed}, {name}: {len(examples)} rows, {time.process_time() - begun:.0f} s", flush=True)
@@ -271,6 +269,7 @@ class Verifier:
 
 
 TAUGHT_TO_JUDGE = "lessons on own attempts"
+FEW = 50
 UNREAD = "untaught: it cannot read the request"
 short = partial(Judge, max_tokens=12, low=1, high=10)
 two = partial(PairwiseJudge, words="judge_pair_direct", max_tokens=6, most=4)
@@ -298,14 +297,15 @@ VERIFIERS: dict[str, Verifier] = {
         "Alignment, tiny CLIP", lambda r, p: Alignment(r.counted(ClipEmbedder()), reads="perception", fold="mean"),
         "CLIP learned pictures, not judging",
     ),
-    "p_true": Verifier("P(True)", lambda r, p: PTrue(r.vlm, **OPTIONS), UNREAD),
-    "judge": Verifier("Judge", lambda r, p: short(r.vlm), UNREAD),
-    "pairwise": Verifier("PairwiseJudge", lambda r, p: two(r.vlm), UNREAD),
+    "p_true": Verifier("P(True)", lambda r, p: PTrue(r.vlm, **OPTIONS), UNREAD, most=FEW),
+    "judge": Verifier("Judge", lambda r, p: short(r.vlm), UNREAD, most=FEW),
+    "pairwise": Verifier("PairwiseJudge", lambda r, p: two(r.vlm), UNREAD, most=FEW),
     "self_reference": Verifier(
-        "SelfReference", lambda r, p: SelfReference(short(r.vlm, words="judge_reference"), prompt="question"), UNREAD
+        "SelfReference", lambda r, p: SelfReference(short(r.vlm, words="judge_reference"), prompt="question"),
+        UNREAD, most=FEW,
     ),
     "checklist": Verifier(
-        "Checklist (TICK)", lambda r, p: Checklist(r.vlm, max_tokens=48), "untaught: it writes no questions"
+        "Checklist (TICK)", lambda r, p: Checklist(r.vlm, max_tokens=48), "untaught: it writes no questions", most=FEW
     ),
     "p_true_taught": Verifier(
         "P(True), taught", lambda r, p: PTrue(r.counted(r.judge), **OPTIONS), TAUGHT_TO_JUDGE, True
@@ -342,7 +342,7 @@ VERIFIERS: dict[str, Verifier] = {
     ),
     "written": Verifier(
         "Written (Critic-V's critic)", lambda r, p: Written(r.counted(r.written), words=WORDS, max_tokens=128),
-        "critiques of inserted errors", True,
+        "critiques of inserted errors",
     ),
     "critique_reward": Verifier(
         "CritiqueReward", lambda r, p: CritiqueReward(r.counted(r.critique_reward), words=WORDS, max_tokens=128),
@@ -355,7 +355,7 @@ VERIFIERS: dict[str, Verifier] = {
     "rollout_value": Verifier(
         "RolloutValue", lambda r, p: RolloutValue(
             r.vlm, Rollouts(k=2, temperature=0.3, max_tokens=TOKENS), AnswerMatch()),
-        "sees the answer", most=50,
+        "sees the answer", most=FEW,
     ),
     "oracle": Verifier("the scene's oracle, all steps right", lambda r, p: Oracle(), "sees the scene"),
     "answer": Verifier("right or wrong (the ceiling)", lambda r, p: AnswerMatch(), "sees the answer"),
