@@ -239,7 +239,8 @@ def test_figures_of_hindsight_by_hand(studies):
         "text": 0.7, "image": pytest.approx(0.3), "answer": 0.5, "oracle": 0.5, "false percepts": 0.5, "sure": -2.0,
         "gap text": pytest.approx(0.2), "gap image": pytest.approx(-0.2),
     }  # fmt: skip
-    assert study.area([Group(Sample("q", "?"), (one, other), tuple(said))], "image") == 1.0
+    group = Group(Sample("q", "?"), (one, other), tuple(said))
+    assert study.area([group], "image") == study.at_the_same_question([group], "image") == 1.0
 
 
 def test_what_an_arm_gained_is_read_question_by_question(studies):

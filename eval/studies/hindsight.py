@@ -2,8 +2,9 @@
 
 Three rounds of DPO on a policy's own attempts, ranked by a judge. Two judges are the same reward model, trained on the
 same attempts with the same verdicts; one is trained and asked with the picture, the other without: what it rates is how
-an answer sounds, before anybody looks. The third arm ranks by the answer check itself. All arms start from the same
-weights and get the same questions, pairs a question at most, and gradient steps.
+an answer sounds, before anybody looks. The third arm ranks by the answer check itself, the fourth by chance: what the
+training does whatever is preferred. All arms start from the same weights and get the same questions, at most as many
+pairs of each, and as many gradient steps.
 
     nice -n 2 python eval/studies/hindsight.py --seeds 5          (resumes; `--only 0` runs one seed)
 """
@@ -17,10 +18,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any, ClassVar
 
 import torch
 from arms import cells, decided, difference, head, points, stored
+from verifiers_page import within
 
 from mmevolve import loops
 from mmevolve.critics.answer import AnswerMatch
@@ -39,6 +42,7 @@ from mmevolve.samplers.independent import Independent
 from mmevolve.selectors.ranked_pairs import RankedPairs
 from mmevolve.selectors.verdict_labels import VerdictLabels
 from mmevolve.store import RunStore
+from mmevolve.text import stable_seed
 from mmevolve.training.fit import Fit
 from mmevolve.training.modules import ReasonerModule, StepRewardModule
 from mmevolve.types import Critique, Group, Sample, Trajectory
@@ -50,7 +54,9 @@ WORLDS = {"looking": (("count", "total"), 1.5), "working": (("compare", "total",
 TOKENS, ROUNDS = 72, 3
 JUDGED, JUDGE_STEPS, JUDGE_RATE = 500, 150, 0.01  # questions that the judges learn from, four attempts each
 HELD, TRIED = 120, 4
-ARMS = {"text": "reads the text alone", "image": "sees the picture", "answer": "the answer check"}
+ARMS = {
+    "text": "reads the text alone", "image": "sees the picture", "answer": "the answer check", "chance": "chance"
+}  # fmt: skip
 PLACES = ("before", *(f"round={k:03d}" for k in range(ROUNDS)))
 Figures = dict[str, dict[str, float]]  # a figure's name -> question -> its value
 
@@ -67,6 +73,20 @@ class TextOnly:
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
         for said in self.critic([(without(s), t) for s, t in items]):
             yield replace(said, critic=self.name, sees_image=False)
+
+
+@dataclass(frozen=True)
+class Chance:
+    """A number that says nothing of the attempt."""
+
+    sees_image: ClassVar[bool] = False
+    sees_outcome: ClassVar[bool] = False
+    seed: int
+    name: str = "chance"
+
+    def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
+        for _, t in items:
+            yield Critique(t.id, self.name, Random(stable_seed("chance", self.seed, t.id)).random())
 
 
 def without(sample: Sample) -> Sample:
@@ -142,8 +162,9 @@ def one_seed(out: Path, seed: int, push: Pressure) -> None:
         [AnswerMatch(), Oracle(), *judges.values()],
         [Accuracy()],
     )
+    rankers = {**judges, "chance": Chance(seed)}
     for arm in ARMS:
-        critics = [AnswerMatch()] if arm == "answer" else [AnswerMatch(), judges[arm]]
+        critics = [AnswerMatch()] if arm == "answer" else [AnswerMatch(), rankers[arm]]
         loops.evolve(
             store=store,
             name=arm,
@@ -222,12 +243,19 @@ def page(out: Path, seeds: int, push: Pressure) -> list[str]:
 
 
 def knowing(groups: Mapping[str, Sequence[Sequence[Sequence[Group]]]]) -> list[str]:
-    """AUROC of right against wrong answers, before training and at the end of the arm."""
-    lines = head("judge", "AUROC before", "AUROC on what its own arm has become")
+    """AUROC of right against wrong answers before training and at the end of the arm: all, and at the same question."""
+    lines = head("judge", "AUROC before", "at the same question", "after, on its own arm", "at the same question")
     for judge in ("text", "image"):
-        areas = [[area(run[k], judge) for run in groups[judge]] for k in (0, -1)]
+        areas = [
+            [read(run[k], judge) for run in groups[judge]] for k in (0, -1) for read in (area, at_the_same_question)
+        ]
         lines.append(cells(ARMS[judge], *(f"{sum(own) / len(own):.3f} ({each(own)})" for own in areas)))
     return lines
+
+
+def at_the_same_question(groups: Sequence[Group], judge: str) -> float:
+    """Chance that a right attempt at a question outranks a wrong one at it: what pairs are made of."""
+    return within([({name: said.score for name, said in g.by(judge).items()}, g) for g in groups])
 
 
 def area(groups: Sequence[Group], judge: str) -> float:
@@ -277,12 +305,13 @@ def claims(found: Mapping[str, Sequence[Sequence[Figures]]]) -> list[str]:
     for says, arm, figure, sign in expected:
         gap = difference([run[0][figure] for run in found[arm]], [run[-1][figure] for run in found[arm]])
         lines.append(cells(says, points(gap), decided(sign, gap)))
-    for says, sides in {
-        "score less truth grows more under the text judge": ("gap text", "gap image", 1),
-        "and its arm ends less accurate than the other": ("answer", "answer", -1),
-    }.items():
-        text, image, sign = sides
-        gap = difference(gained(found["image"], image), gained(found["text"], text))
+    compared = [
+        ("score less truth grows more under the text judge than under the other", "gap text", "image", "gap image", 1),
+        ("the text judge's arm ends less accurate than the other's", "answer", "image", "answer", -1),
+        ("and less accurate than where chance ranks", "answer", "chance", "answer", -1),
+    ]
+    for says, figure, arm, other, sign in compared:
+        gap = difference(gained(found[arm], other), gained(found["text"], figure))
         lines.append(cells(says, points(gap), decided(sign, gap)))
     return lines
 
