@@ -131,6 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", type=int, nargs="*", help="run these seeds alone; nothing is recorded")
+    parser.add_argument("--page", action="store_true", help="run nothing: record the arms that all seeds have finished")
     parser.add_argument("--out", default="runs/hindsight")
     for name, value in vars(Pressure()).items():
         parser.add_argument(f"--{name}", type=type(value), default=value)
@@ -139,7 +140,8 @@ def main() -> None:
     torch.set_num_threads(1)
     push = Pressure(**{name: getattr(args, name) for name in vars(Pressure())})
     out = Path(args.out) / push.folder
-    for seed in range(args.seeds) if args.only is None else args.only:
+    seeds = range(args.seeds) if args.only is None else args.only
+    for seed in () if args.page else seeds:
         one_seed(out, seed, push)
     if args.only is None:
         lines = page(out, args.seeds, push)
@@ -232,14 +234,21 @@ def figures(groups: Sequence[Group]) -> Figures:
 
 def page(out: Path, seeds: int, push: Pressure) -> list[str]:
     """Markdown: what the judges know, the figures after every round, and what RLHS would have."""
+    last = f"{PLACES[-1]}/sampled_critiques.parquet"
+    there = [arm for arm in ARMS if all((out / f"seed-{seed}" / arm / last).exists() for seed in range(seeds))]
     groups = {
         arm: [[stored(out / f"seed-{seed}", arm, at, "sampled") for at in PLACES] for seed in range(seeds)]
-        for arm in ARMS
+        for arm in there
     }
     found = {arm: [[figures(at) for at in run] for run in runs] for arm, runs in groups.items()}
     text = [*knowing(groups), "", *rounds(found), "", *claims(found)]
     pressure = ", ".join(f"{k} {v}" for k, v in vars(push).items())
-    return [*text, "", f"{seeds} seeds; a round: {pressure}. {HELD} held-out questions, {TRIED} attempts each."]
+    missing = "".join(f" Ranked by {ARMS[arm]}: not run with all seeds yet." for arm in ARMS if arm not in there)
+    return [
+        *text,
+        "",
+        f"{seeds} seeds; a round: {pressure}. {HELD} held-out questions, {TRIED} attempts each.{missing}",
+    ]
 
 
 def knowing(groups: Mapping[str, Sequence[Sequence[Sequence[Group]]]]) -> list[str]:
@@ -303,6 +312,8 @@ def claims(found: Mapping[str, Sequence[Sequence[Figures]]]) -> list[str]:
         ("accuracy rises when the answer check ranks", "answer", "answer", 1),
     ]
     for says, arm, figure, sign in expected:
+        if arm not in found:
+            continue
         gap = difference([run[0][figure] for run in found[arm]], [run[-1][figure] for run in found[arm]])
         lines.append(cells(says, points(gap), decided(sign, gap)))
     compared = [
@@ -311,6 +322,8 @@ def claims(found: Mapping[str, Sequence[Sequence[Figures]]]) -> list[str]:
         ("and less accurate than where chance ranks", "answer", "chance", "answer", -1),
     ]
     for says, figure, arm, other, sign in compared:
+        if arm not in found:
+            continue
         gap = difference(gained(found[arm], other), gained(found["text"], figure))
         lines.append(cells(says, points(gap), decided(sign, gap)))
     return lines

@@ -368,6 +368,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="of the verifiers that are trained")
     parser.add_argument("--out", default="runs/verifiers")
     parser.add_argument("--only", nargs="*", choices=[*VERIFIERS], help="judge with these alone; nothing is recorded")
+    parser.add_argument("--page", action="store_true", help="judge nothing: record the verifiers that are finished")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
@@ -376,16 +377,15 @@ def main() -> None:
         if not (file := out / f"{place}.json").exists():
             groups = drawn(questions("test" if place == "real" else "validation", n), ATTEMPTS, 0)
             write(file, {"questions": n, "attempts": [to_row(t) for g in groups for t in g.trajectories]})
-    for seed in range(args.seeds):
+    for seed in () if args.page else range(args.seeds):
         room = Room(out, seed)
         for name in args.only or VERIFIERS:
             if VERIFIERS[name].seeds or seed == 0:
                 judged(name, room)
     if not args.only:
-        found = {
-            name: [kept(out, name, seed) for seed in range(args.seeds if v.seeds else 1)]
-            for name, v in VERIFIERS.items()
-        }
+        seeds = {name: range(args.seeds if v.seeds else 1) for name, v in VERIFIERS.items()}
+        there = [name for name in VERIFIERS if all(place_of(out, name, seed).exists() for seed in seeds[name])]
+        found = {name: [kept(out, name, seed) for seed in seeds[name]] for name in there}
         lines = page(VERIFIERS, found, attempts(out, "real"))
         print("\n".join(lines))
         command = f"python eval/studies/verifiers.py --questions {args.questions} --seeds {args.seeds}"
@@ -430,8 +430,11 @@ def first_errors(said: Sequence[Critique]) -> dict[str, Any]:
 
 
 def kept(out: Path, name: str, seed: int) -> dict[str, Any]:
-    folder = out / f"seed-{seed if VERIFIERS[name].seeds else 0}"
-    return json.loads((folder / "said" / f"{name}.json").read_text())
+    return json.loads(place_of(out, name, seed).read_text())
+
+
+def place_of(out: Path, name: str, seed: int) -> Path:
+    return out / f"seed-{seed if VERIFIERS[name].seeds else 0}" / "said" / f"{name}.json"
 
 
 def write(file: Path, content: Any) -> None:
