@@ -8,7 +8,7 @@ verdicts a rule has put (each step as the model wrote it beside the step of the 
 model's critiques are worth as such is told too: how well they see, by what they write of each step, and how well they
 compare, by their verdicts.
 
-    nice -n 5 python eval/studies/critique_reward.py --seeds 5      (resumes; a minute of CPU a seed, lessons about five once)
+    nice -n 5 python eval/studies/critique_reward.py --seeds 5     (resumes; CPU minutes: 1 a seed, 5 of lessons)
 """
 
 from __future__ import annotations
