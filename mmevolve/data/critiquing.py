@@ -113,7 +113,12 @@ def critique_lessons(samples: Sequence[Sample]) -> list[Demonstration]:
 
 
 def revision_lessons(
-    samples: Sequence[Sample], *, prompt: str = "question", words: str = "reflection", first: bool = False
+    samples: Sequence[Sample],
+    *,
+    prompt: str = "question",
+    words: str = "reflection",
+    first: bool = False,
+    critiques: bool = False,
 ) -> list[Demonstration]:
     """Teaches a reasoner to use a critique: question, wrong solution, reference critique, then the right solution.
 
@@ -122,8 +127,10 @@ def revision_lessons(
         prompt: template of the question.
         words: template of the turn that tells the critique, as `samplers.CritiqueRevise` uses it in conversation.
         first: teach each right solution under the plain prompt as well, so that first answers are not forgotten.
+        critiques: teach the reference critiques as well, those of right solutions among them, so that the reasoner can
+            criticise itself.
     """
-    rows = []
+    rows = critique_lessons(samples) if critiques else []
     for s in samples:
         if not s.meta[ERRORS]:
             continue

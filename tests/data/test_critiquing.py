@@ -135,6 +135,7 @@ def test_lessons_of_critic_and_reasoner_come_from_the_same_samples():
     assert told[0].completion == wrong[0].meta["solution"]
     assert words_of(told[0].prompt).split("\n")[0] == wrong[0].meta["question"]
     assert wrong[0].answer in words_of(told[0].prompt) and told[0].prompt[1]["role"] == "assistant"
+    assert revision_lessons(tasks, words="world_reflection", critiques=True) == [*lessons, *told]
 
 
 # A model as inserter.
