@@ -14,10 +14,10 @@ from mmevolve.types import Group
 
 DRAWS = 2_000
 LEGEND = (
-    "AUROC: right above wrong among all attempts; within a question: among attempts at the same one, which is what best "
-    "of n lives on. An attempt without a score ranks last, ties are shared. Calls: replies, texts and pairs that a model "
-    "was asked for, by all attempts (those for a probe's own questions among them). Swapped: the first 100 questions "
-    "with another's picture; grey: the first 50 with none."
+    "AUROC: right above wrong among all attempts; within a question: among attempts at the same one, which is what "
+    "best of n lives on. An attempt without a score ranks last, ties are shared. Calls: replies, texts and pairs that a "
+    "model was asked for, by all attempts (those for a probe's own questions among them). Swapped: the first 100 "
+    "questions with another's picture; grey: the first 50 with none."
 )
 Scores = Mapping[str, float | None]  # attempt -> score, None where there is none
 
@@ -151,13 +151,9 @@ def row(verifier: Any, name: str, found: Mapping[str, list[dict]], groups: Seque
     tried = len(own) * len(own[0].trajectories)
     calls, seconds = (sum(run[what] for run in parts) / len(runs) for what in ("calls", "seconds"))
     silent = sum(run["errors"]["n"] for run in runs) / len(runs) / tried
-    seeds = (
-        f" ({len(runs)} {'seed' if len(runs) == 1 else 'seeds'})"
-        if verifier.seeds
-        else f" ({len(own)} questions)"
-        if verifier.most
-        else ""
-    )
+    seeds = f" ({len(own)} questions)" if verifier.most else ""
+    if verifier.seeds:
+        seeds = f" ({len(runs)} {'seed' if len(runs) == 1 else 'seeds'})"
     return cells(
         verifier.title + seeds, ends(interval(seen, tried)), f"{mean_within(runs, groups):.3f}",
         share(mean_interval(best)), points(paired_interval(votes(own), best)), f"{calls / tried:.2f}", f"{seconds:.1f}",
