@@ -15,7 +15,7 @@ from mmevolve.types import Group
 DRAWS = 2_000
 LEGEND = (
     "AUROC: right above wrong among all attempts; within a question: among attempts at the same one, which is what "
-    "best of n lives on. An attempt without a score ranks last, ties are shared. Calls: replies, texts and pairs that a "
+    "best of n lives on. An attempt without a score ranks last, ties are shared. Calls: replies, texts, pairs that a "
     "model was asked for, by all attempts (those for a probe's own questions among them). Swapped: the first 100 "
     "questions with another's picture; grey: the first 50 with none."
 )
