@@ -20,7 +20,7 @@ from pathlib import Path
 from arms import Arm, cells, decided, difference, head, measured, points, run_arms, run_folder, stored
 
 from mmevolve.metrics.feedback_effect import EFFECTS, chains
-from mmevolve.metrics.leave_alone import LeaveAlone
+from mmevolve.metrics.leave_alone import LeaveAlone, TooFew
 from mmevolve.metrics.turn_edits import edit_ratio
 from mmevolve.metrics.turns import pairs
 from mmevolve.results import record
@@ -165,7 +165,11 @@ def with_gate(study: Study, places: Mapping[str, tuple[str, int]], out: Path, se
         "do-no-harm gate", "second less first", "with the gate", "saved by it, 95 %", "harm avoided", "fixes lost"
     )
     for name, (arm, when) in places.items():
-        runs = [gated(reviewed_groups(study, run_folder(out, arm, seed), when)) for seed in range(seeds)]
+        try:
+            runs = [gated(reviewed_groups(study, run_folder(out, arm, seed), when)) for seed in range(seeds)]
+        except TooFew as why:
+            lines.append(cells(name, *["–"] * 3, f"none: {str(why).partition(':')[0]}", ""))
+            continue
         saved = difference([r["without"] for r in runs], [r["with"] for r in runs])
         share = {what: [x for run in runs for x in run[what].values()] for what in runs[0]}
         lost = [f"{100 * mean(share[what]):.0f} %" if share[what] else "none" for what in ("broken", "fixed")]
