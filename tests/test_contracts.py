@@ -51,6 +51,8 @@ from mmevolve.samplers.reflect import Reflect
 from mmevolve.samplers.resampled import Resampled
 from mmevolve.samplers.review import Review
 from mmevolve.samplers.rollouts import Rollouts
+from mmevolve.selectors.random_pairs import RandomPairs
+from mmevolve.selectors.ranked_pairs import RankedPairs
 from mmevolve.text import split_steps, stable_seed
 from mmevolve.types import Critique, Demonstration, Group, Sample, Trajectory
 
@@ -116,6 +118,7 @@ READY = {
     "critics.WeightedVote": WeightedVote(STEPS),
     "critics.Written": Written(Scripted(lambda said, seed, index: f"wrong steps : {1 + stable_seed(said) % 3}")),
     "critics.YesNo": YES,
+    "selectors.RandomPairs": RandomPairs(RankedPairs(rank_by="answer")),
     "samplers.ChecklistRefine": ChecklistRefine(Checklist(Scripted(checks)), n=2, temperature=0.5),
     "samplers.CritiqueInTheLoop": CritiqueInTheLoop(AnswerMatch(), Checklist(Scripted(checks)), n=3, most=4),
     "losses.SCIR": SCIR(judge="frozen"),

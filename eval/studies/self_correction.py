@@ -312,7 +312,7 @@ after_feedback = partial(
 STUDIES = {
     "scl": Study(
         "Reviewing without training, and SCL",
-        {"scl": reviewed(), BOTH: reviewed(loop__0__selector__turns="both", loop__0__selector__review="check")},
+        {"scl": reviewed(), BOTH: reviewed(loop__0__selector__teach="both", loop__0__selector__review="check")},
         two_turns,
         "review",
         TURNS,

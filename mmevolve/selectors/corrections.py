@@ -30,13 +30,13 @@ class Corrections:
 
     Of the four outcomes of a review (right or wrong before, right or wrong after) only wrong -> right and right ->
     wrong make pairs. Both sides stand under the question's own prompt, so a policy trained on them gives better first
-    answers; it does not learn to review, unless `turns` says so. How many revisions had each outcome is logged;
+    answers; it does not learn to review, unless `teach` says so. How many revisions had each outcome is logged;
     `metrics.SelfCorrection` keeps their shares.
 
     Paper: He et al. 2024, "Self-Correction is More than Refinement" (SCL, SelfCorSet), arXiv:2410.04055.
     Differs: the published records keep the question without its options, though the model saw them; here the prompt has
     them. The published pairs come from the splits that are then reported; here questions in `evaluated` are refused.
-    `turns: both` is ours: the same two texts stand under the conversation that the revision answered, too, so that the
+    `teach: both` is ours: the same two texts stand under the conversation that the revision answered, too, so that the
     policy also learns which answers to keep and which to mend.
 
     Attributes:
@@ -45,7 +45,7 @@ class Corrections:
         dedup: keep one of several pairs with the same texts.
         whole: leave out pairs with a side that was cut at the token limit.
         prompt: template of the first turn.
-        turns: `first` for rows under the question alone, `both` for as many again under question, answer and review.
+        teach: `first` for rows under the question alone, `both` for as many again under question, answer and review.
         review: template of the review; read for `both` alone.
         evaluated: questions that results will be reported on; `loops.evolve` refuses those of its own evaluations.
 
@@ -61,11 +61,11 @@ class Corrections:
     whole: bool = True
     prompt: str = "question"
     evaluated: Sequence[Sample] = ()
-    turns: Literal["first", "both"] = "first"
+    teach: Literal["first", "both"] = "first"
     review: str = "review"
 
     def describe(self) -> dict[str, Any]:
-        return without_defaults(self, ("turns", "review"))
+        return without_defaults(self, ("teach", "review"))
 
     def __call__(self, groups: Iterable[Group]) -> Iterator[Preference]:
         counts: Counter[str] = Counter()
@@ -109,7 +109,7 @@ class Corrections:
             seen.append(texts)
             asked = template(self.prompt)
             yield Preference(ask(group.sample, asked), *texts, source=chosen.id)
-            if self.turns == "both":
+            if self.teach == "both":
                 chat = conversation(group.sample, asked, template(self.review), said(before, by_id))
                 yield Preference(chat, *texts, source=chosen.id)
 

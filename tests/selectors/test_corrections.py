@@ -50,7 +50,7 @@ def test_both_turns_learn_from_the_same_texts_and_the_second_sees_what_was_said(
     third = Trajectory("s/0/0~2", "s", "m", (Step("third"),), parent="s/0/0~1")
     said = (*group.critiques, Critique(third.id, "answer", 0.0))
     group = replace(group, trajectories=(*group.trajectories, third), critiques=said)
-    rows = list(Corrections(turns="both", review="check")([group]))
+    rows = list(Corrections(teach="both", review="check")([group]))
     assert rows[::2] == list(Corrections()([group]))
     again = user("which ?\n(A) red\n(B) blue check each step .")
     assert [r.prompt for r in rows[1::2]] == [
@@ -64,8 +64,8 @@ def test_both_turns_learn_from_the_same_texts_and_the_second_sees_what_was_said(
 
 
 def test_a_selector_without_the_second_turn_is_described_as_it_was():
-    assert {"turns", "review"} & set(Corrections().describe()) == set()
-    assert {"turns", "review"} <= set(Corrections(turns="both", review="check").describe())
+    assert {"teach", "review"} & set(Corrections().describe()) == set()
+    assert {"teach", "review"} <= set(Corrections(teach="both", review="check").describe())
 
 
 def changed(group, index, **changes):
