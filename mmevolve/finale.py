@@ -10,6 +10,12 @@ from mmevolve.report.numbers import HELD_OUT
 from mmevolve.report.words import duration, in_points, memory, percent
 
 HEADS = ("measured", "accuracy", "pass@1", "pass@8", "right answer,\nwrong step", "rows\ntrained on")
+TURNS = {
+    "acc_t1": "first",
+    "acc_t2": "second",
+    "delta_i_to_c": "wrong\nto right",
+    "delta_c_to_i": "right\nto wrong",
+}
 WIDE = 100
 
 
@@ -21,16 +27,35 @@ def closing_lines(summary: Mapping[str, Any], *, run: str) -> list[str]:
         run: the run folder, as the user would type it.
     """
     points = table(summary["rounds"], evaluation=summary.get("evaluation", HELD_OUT))
-    return ["", *points, "", *outcome(summary), "", *where_next(run)]
+    turns = two_turns(summary["rounds"])
+    shown = [*([points] if len(points) > 1 or not turns else []), *([turns] if turns else [])]
+    return ["", *(line for lines in shown for line in (*lines, "")), *outcome(summary), "", *where_next(run)]
 
 
 def table(rounds: Sequence[Mapping[str, Any]], *, evaluation: str = HELD_OUT) -> list[str]:
     """One aligned line a measured point; points without any number to show are left out; a benchmark is named."""
     rows = [_cells(point) for point in rounds if any(_cells(point)[1:])]
+    if not rows and any("/" in name for point in rounds for name in point):
+        return ["  what was measured is in the numbers below: nothing of it has a column here"]
     if not rows:
         return ["  nothing was measured: the recipe has no evaluations, or the run stopped before the first"]
     named = {} if evaluation == HELD_OUT else {"accuracy": f"{evaluation},\naccuracy"}
-    heads = [tuple(h.split("\n")) if "\n" in h else ("", h) for h in (named.get(h, h) for h in HEADS)]
+    return _aligned([named.get(h, h) for h in HEADS], rows)
+
+
+def two_turns(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One aligned line a point and evaluation that counted first and second turns (`metrics.SelfCorrection`)."""
+    rows = [
+        [f"{_where(point)[:34]}, {name}", *(percent(point[f"{name}/{key}"]) for key in TURNS)]
+        for point in rounds
+        for name in sorted(key.removesuffix("/acc_t1") for key in point if key.endswith("/acc_t1"))
+    ]
+    return _aligned(["two turns", *TURNS.values()], rows) if rows else []
+
+
+def _aligned(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Heads of one or two lines, a rule, the rows; columns without any cell are left out."""
+    heads = [tuple(h.split("\n")) if "\n" in h else ("", h) for h in names]
     columns = list(zip(*rows, strict=True))
     used = [i for i, column in enumerate(columns) if i == 0 or any(column)]
     widths = {i: max(*(len(h) for h in heads[i]), *(len(c or "-") for c in columns[i])) for i in used}
@@ -91,12 +116,15 @@ def where_next(run: str) -> list[str]:
 
 def _cells(point: Mapping[str, Any]) -> list[str]:
     """A point as text, empty where nothing was measured."""
-    at = point["round"]
-    where = f"{point['loop']} round {at}" if isinstance(at, int) else f"{point['loop']} {at}"
-    where += ", undone" * bool(point.get("undone"))
     shares = [point[name] for name in ("accuracy", "pass@1", "pass@8", "right_answer_wrong_step")]
     trained = f"{point['rows']:,}" if point["rows"] else ""
-    return [where[:34], *("" if share is None else percent(share) for share in shares), trained]
+    return [_where(point)[:34], *("" if share is None else percent(share) for share in shares), trained]
+
+
+def _where(point: Mapping[str, Any]) -> str:
+    at = point["round"]
+    where = f"{point['loop']} round {at}" if isinstance(at, int) else f"{point['loop']} {at}"
+    return where + ", undone" * bool(point.get("undone"))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -47,6 +47,17 @@ def test_an_interval_around_zero_is_said_to_show_nothing():
     assert "the interval includes 0: this run alone does not show" in text
 
 
+def test_two_turns_have_a_table_of_their_own():
+    turns = {"acc_t1": 0.52, "acc_t2": 0.4117, "delta_i_to_c": 0.075, "delta_c_to_i": 0.1833}
+    point = {**dict(zip(NAMES, POINTS[0], strict=True)), **dict.fromkeys(NAMES[2:]), "rows": 0}
+    rounds = [{**point, **{f"refine/{name}": value for name, value in turns.items()}}]
+    lines = closing_lines(summary(rounds=rounds, accuracy_before=None), run="r")
+    heads, row = lines[2].split(), lines[4].split()
+    assert heads == ["two", "turns", "first", "second", "to", "right", "to", "wrong"]
+    assert row == ["warmup", "before,", "refine", "52.0", "%", "41.2", "%", "7.5", "%", "18.3", "%"]
+    assert "measured is in" not in "\n".join(lines) and max(map(len, lines)) <= 100
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
