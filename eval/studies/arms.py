@@ -50,7 +50,7 @@ def run_folder(out: Path, name: str, seed: int) -> Path:
 
 
 def run_arm(arm: Arm, folder: Path, seed: int, giver: Path, parts: Sequence[str]) -> None:
-    """One run, with the parts of another that are the same in both."""
+    """One run, with the parts of another that are the same in both; `SEED` in an override is the seed."""
     recipe, overrides = arm
     if (folder / "summary.json").exists():
         return
@@ -58,7 +58,8 @@ def run_arm(arm: Arm, folder: Path, seed: int, giver: Path, parts: Sequence[str]
         source, target = giver / part, folder / part
         if source.exists() and not target.exists():
             shutil.copytree(source, target)
-    command = [sys.executable, "-m", "mmevolve", "run", recipe, f"store.path={folder}", f"seed={seed}", *overrides]
+    own = [word.replace("SEED", str(seed)) for word in overrides]
+    command = [sys.executable, "-m", "mmevolve", "run", recipe, f"store.path={folder}", f"seed={seed}", *own]
     print(" ".join(command[3:]), flush=True)
     threads = {"OMP_NUM_THREADS": "1"}  # two processes with two threads each on two cores wait for each other
     subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, **threads}, stdout=subprocess.DEVNULL)

@@ -2,6 +2,8 @@
 
 - `scl`: a review without training, and what training on the pairs of that review does (SCL).
 - `score`: SCoRe, its ablations, and SFT on corrections, at equal samples of the same questions (SCoRe).
+- `control`: the five arms of feedback on the models that `scl` and `score` trained: is a review worth more than drawing
+  again, and are they better at hearing what is wrong?
 - `content`: what feedback is worth beside drawing again, and its content beside another question's feedback, before
   and after training on corrections that follow feedback, and on right answers alone (Stechly et al.).
 
@@ -92,6 +94,7 @@ def main() -> None:
     args = parser.parse_args()
     study, out = STUDIES[args.study], Path(args.out)
     arms = {name: (recipe, [*own, *args.more]) for name, (recipe, own) in study.arms.items()}
+    arms = {name: (recipe, [word.replace("OUT/", f"{out}/") for word in own]) for name, (recipe, own) in arms.items()}
     run_arms(arms, out, args.seeds, args.jobs, study.shared)
     lines = page(study, out, args.seeds)
     print("\n".join(lines))
@@ -309,6 +312,16 @@ after_feedback = partial(
     loop__train__optimizer__lr=1e-4,
 )
 
+# What earlier studies trained, by the folder of the same seed; `--out` must be theirs.
+asked_again = partial(arm, "self_refine", evaluations=FEEDBACK, families="[removal]", held_out__n=150)
+TRAINED = {
+    "scl": "scl-SEED/evolve/round=000",
+    BOTH: "scl,_both_turns-SEED/evolve/round=000",
+    "SCoRe": "SCoRe-SEED/second_stage/round=001",
+    "Pair-SFT": "Pair-SFT-SEED/evolve/round=000",
+}
+BASE = "mmevolve:tiny_vlm_dialogue"
+
 STUDIES = {
     "scl": Study(
         "Reviewing without training, and SCL",
@@ -372,6 +385,27 @@ STUDIES = {
         f"revisions of the same {QUESTIONS:,} questions or half of them, all of one family (removal), and trains "
         "whole weights under a frozen eye. STaR as SCoRe has it: second turns are not rationalized. Edit ratio: "
         "Levenshtein distance over both lengths together.",
+    ),
+    "control": Study(
+        "Five arms of feedback after training on corrections",
+        {"base, asked": asked_again(policy__name=BASE)}
+        | {f"{name}, asked": asked_again(policy__name=f"OUT/{place}/checkpoint") for name, place in TRAINED.items()},
+        told,
+        "feedback",
+        {
+            "first": "first attempt",
+            **{name: name.replace("_", " ") for name in ARMS},
+            "effect": "feedback effect",
+            "content_effect": "content effect",
+        },
+        "base, asked",
+        [
+            Finding(f"after {name}, {what} is above 0", "", +1, figure, f"{name}, asked")
+            for name in TRAINED
+            for figure, what in (("effect", "the feedback effect"), ("content_effect", "the content effect"))
+        ],
+        says="Held-out questions of one family (removal), three attempts an arm, the answer rule stops it, the oracle "
+        "names the wrong steps; effect: all wrong steps told less drawn again; content: less another question's steps.",
     ),
     "content": Study(
         "What feedback is worth, and its content",
