@@ -313,7 +313,8 @@ after_feedback = partial(
 )
 
 # What earlier studies trained, by the folder of the same seed; `--out` must be theirs.
-asked_again = partial(arm, "self_refine", evaluations=FEEDBACK, families="[removal]", held_out__n=150)
+NAMED = FEEDBACK.replace("$oracle", "{_target_: critics.Oracle}")  # the recipe has none of that name
+asked_again = partial(arm, "self_refine", evaluations=NAMED, families="[removal]", held_out__n=150)
 TRAINED = {
     "scl": "scl-SEED/evolve/round=000",
     BOTH: "scl,_both_turns-SEED/evolve/round=000",
