@@ -46,11 +46,12 @@ def table(rounds: Sequence[Mapping[str, Any]], *, evaluation: str = HELD_OUT) ->
 def two_turns(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
     """One aligned line a point and evaluation that counted first and second turns (`metrics.SelfCorrection`)."""
     rows = [
-        [f"{_where(point)[:34]}, {name}", *(percent(point[f"{name}/{key}"]) for key in TURNS)]
+        [f"{_where(point)[:34]}, {name}", *(_share(point[f"{name}/{key}"]) for key in TURNS)]
         for point in rounds
         for name in sorted(key.removesuffix("/acc_t1") for key in point if key.endswith("/acc_t1"))
     ]
-    return _aligned(["two turns", *TURNS.values()], rows) if rows else []
+    told = [row for row in rows if any(row[1:])]  # where nobody answered, all is undefined
+    return _aligned(["two turns", *TURNS.values()], told) if told else []
 
 
 def _aligned(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -118,7 +119,11 @@ def _cells(point: Mapping[str, Any]) -> list[str]:
     """A point as text, empty where nothing was measured."""
     shares = [point[name] for name in ("accuracy", "pass@1", "pass@8", "right_answer_wrong_step")]
     trained = f"{point['rows']:,}" if point["rows"] else ""
-    return [_where(point)[:34], *("" if share is None else percent(share) for share in shares), trained]
+    return [_where(point)[:34], *map(_share, shares), trained]
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else percent(value)
 
 
 def _where(point: Mapping[str, Any]) -> str:

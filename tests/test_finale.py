@@ -55,6 +55,8 @@ def test_two_turns_have_a_table_of_their_own():
     heads, row = lines[2].split(), lines[4].split()
     assert heads == ["two", "turns", "first", "second", "to", "right", "to", "wrong"]
     assert row == ["warmup", "before,", "refine", "52.0", "%", "41.2", "%", "7.5", "%", "18.3", "%"]
+    undefined = [{**point, **{f"refine/{name}": None for name in turns}}]  # nobody answered
+    assert "two turns" not in "\n".join(closing_lines(summary(rounds=undefined, accuracy_before=None), run="r"))
     assert "measured is in" not in "\n".join(lines) and max(map(len, lines)) <= 100
 
 
