@@ -170,3 +170,24 @@ def test_a_reader_that_closes_early_is_no_error(folder):
         ["bash", "-o", "pipefail", "-c", script], capture_output=True, text=True, env=os.environ, check=False
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("own", "spins"),
+    [({}, "20000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+    ids=["nothing said", "a count of the user's own", "a policy of the user's own"],
+)
+def test_openmp_is_told_before_torch_is_loaded_and_the_users_own_words_stand(own, spins):
+    code = """
+import os, sys
+from mmevolve.cli import main
+try:
+    main(["--version"])
+except SystemExit:
+    pass
+main(["plan", "no.yaml"])
+print([os.environ.get("GOMP_SPINCOUNT"), "torch" in sys.modules])
+"""
+    bare = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run([sys.executable, "-c", code], env=bare | own, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == str([spins, False])

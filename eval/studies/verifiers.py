@@ -5,7 +5,7 @@ judges the same stored attempts, with the picture, with another question's pictu
 was never taught to judge, so judges that are asked in words stand there twice: as it is, and after lessons on its own
 attempts at other questions, of which it is told which are right.
 
-    nice -n 2 python eval/studies/verifiers.py --seeds 3         (resumes verifier by verifier)
+    nice -n 2 python eval/studies/verifiers.py --seeds 5         (resumes verifier by verifier)
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ from mmevolve.critics.vote import Vote
 from mmevolve.critics.weighted_vote import WeightedVote
 from mmevolve.critics.written import Written
 from mmevolve.data.critique_pairs import critique_pairs
+from mmevolve.data.critiquing import critique_lessons, critiquing
 from mmevolve.data.shapes.dataset import shapes
 from mmevolve.losses.sft import SFT
 from mmevolve.losses.step import Step as StepLoss
@@ -73,7 +74,7 @@ from mmevolve.verbs import group
 MODEL = "mmevolve:tiny_vlm_dialogue"
 FAMILIES = ("compare", "total", "removal", "two_hop")
 ATTEMPTS, TOKENS, UNIT = 8, 72, 32
-VALIDATION, TAUGHT, ROLLED = 75, 600, 200
+VALIDATION, TAUGHT, ROLLED, CRITICISED = 75, 600, 200, 4800
 CONTROLLED = {"swapped": 100, "grey": 50}  # questions that are shown with another picture, the first ones
 OPTIONS = {"true": "true", "false": "false"}  # words that this model has
 CRITICISM = Path("runs/critique_reward")
@@ -193,9 +194,11 @@ class Room:
         )
 
     @cached_property
-    def written(self) -> CritiqueRewardModel:
-        """The model after lessons of critiques, as `critique_reward.py` gives them: answers with inserted errors."""
-        return CritiqueRewardModel(str(criticism.taught_to_criticise(CRITICISM)))
+    def written(self) -> TransformersVLM:
+        """The model after lessons of critiques that write every step as it should be: answers with inserted errors."""
+        samples = shapes(n=CRITICISED, split="train", seed=200 + self.seed, families=FAMILIES)
+        rows = critique_lessons(critiquing(samples, words=WORDS, form="looks", clean=0.2))
+        return self._trained("written", TransformersVLM(MODEL), rows, SFT(), 1e-3, 300, CriticModule)
 
     @cached_property
     def critique_reward(self) -> CritiqueRewardModel:
@@ -342,10 +345,15 @@ VERIFIERS: dict[str, Verifier] = {
     ),
     "written": Verifier(
         "Written (Critic-V's critic)", lambda r, p: Written(r.counted(r.written), words=WORDS, max_tokens=128),
-        "critiques of inserted errors",
+        "critiques of inserted errors", True,
     ),
     "critique_reward": Verifier(
         "CritiqueReward", lambda r, p: CritiqueReward(r.counted(r.critique_reward), words=WORDS, max_tokens=128),
+        "critiques and pairs, inserted errors", True,
+    ),
+    "critique_reward_by_rule": Verifier(
+        "CritiqueReward, what it writes compared by rule",
+        lambda r, p: CritiqueReward(r.counted(r.critique_reward), words=WORDS, max_tokens=128, verdicts="rule"),
         "critiques and pairs, inserted errors", True,
     ),
     "blend": Verifier(
@@ -365,7 +373,7 @@ VERIFIERS: dict[str, Verifier] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--questions", type=int, default=200)
-    parser.add_argument("--seeds", type=int, default=3, help="of the verifiers that are trained")
+    parser.add_argument("--seeds", type=int, default=5, help="of the verifiers that are trained")
     parser.add_argument("--out", default="runs/verifiers")
     parser.add_argument("--only", nargs="*", choices=[*VERIFIERS], help="judge with these alone; nothing is recorded")
     parser.add_argument("--page", action="store_true", help="judge nothing: record the verifiers that are finished")
