@@ -51,6 +51,7 @@ def evolve(
     steps: Annotated[int, Range(1)] | None = None,
     name: str = "evolve",
     student: Any = None,
+    student_from: Literal["policy", "itself"] = "policy",
     fraction: Annotated[float, Range(0, 1)] = 1.0,
     schedule: Schedule | None = None,
     probe_data: Sequence[Sample] = (),
@@ -88,6 +89,7 @@ def evolve(
         steps: gradient steps of all rounds together, shared out over them; None leaves each round to `train`.
         name: of the loop, and of its folder in the run.
         student: learns in the policy's place, from its attempts; None for the policy itself.
+        student_from: the weights that a student starts from: the policy's, or those that it has, of an earlier loop.
         fraction: of the samples that a round takes, each in its turn.
         schedule: turns knobs before a round, such as the temperature.
         probe_data: held-out samples on which a schedule tries its knobs.
@@ -109,7 +111,7 @@ def evolve(
     learner = policy if student is None else student
     probes = [HeldOut("probe_data", probe_data, sampler, critics, ())] if probe_data else []
     refuse_overlap(data, [*evaluations, *probes])
-    if student is not None:
+    if student is not None and student_from == "policy":
         student.start_from(policy)
     learner.mark_home()
     history = [_measure(store, "before", metrics, (), evaluations, policy)]

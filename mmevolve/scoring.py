@@ -191,7 +191,8 @@ def as_trained(loops: Sequence[Keyed], made: Mapping[str, Any], store: RunStore)
         learner = student or policy
         if learner not in made:
             continue
-        name = loop_name({str(e.key): e.value.value for e in loop.entries if isinstance(e.value, Leaf)})
+        settings = {str(e.key): e.value.value for e in loop.entries if isinstance(e.value, Leaf)}
+        name = loop_name(settings)
         stage = store.stage(name)
         rounds = sorted(int(f.parent.name[6:]) for f in stage.folder.glob("round=*/checkpoint") if f.is_dir())
         gone = undone(stage)
@@ -202,7 +203,7 @@ def as_trained(loops: Sequence[Keyed], made: Mapping[str, Any], store: RunStore)
                 raise ConfigError(f"{what}; go on with the run first", str(Path(store.path) / "recipe.yaml"))
             continue
         model, folder = made[learner], stage.checkpoint(rounds[-1])
-        if student is not None and hasattr(model, "start_from"):
+        if student is not None and settings.get("student_from") != "itself" and hasattr(model, "start_from"):
             model.start_from(made[str(policy)])
         refuse_other_words(model, folder)
         model.load(folder, f"{name}/round={rounds[-1]:03d}")

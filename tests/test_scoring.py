@@ -91,6 +91,13 @@ def test_models_go_through_the_loops_and_nothing_else_is_built(run):
     assert (critic.name, critic.model.value, critic.model.home) == ("prm", 0.8, 0.7), "the reward saw the warm policy"
 
 
+def test_a_student_that_goes_on_from_itself_is_not_given_the_policys_weights(run):
+    recipe = Path(run) / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("student: $prm,", "student: $prm, student_from: itself,"))
+    critic, _ = trained_critic(run, "prm", ["my_models"])
+    assert (critic.model.value, critic.model.home) == (0.8, None)
+
+
 def test_every_stored_attempt_is_judged_beside_what_was_said_before(run, capsys):
     assert main(["score", run, "--critic", "prm", "--allow", "my_models"]) == 0
     store = RunStore(run, "evolve")

@@ -81,7 +81,7 @@ def test_the_highest_bin_less_the_lowest_by_hand(studies):
 
 
 def test_a_claim_of_no_difference_needs_an_interval_near_zero(studies):
-    verdict = studies("self_correction").verdict
+    verdict = studies("self_correction_page").verdict
     near, wide, far = Interval(0.01, -0.01, 0.03, 9), Interval(0.01, -0.1, 0.1, 9), Interval(0.2, 0.1, 0.3, 9)
     assert [verdict(0, gap) for gap in (near, wide, far)] == ["agrees", "undecided", "disagrees"]
     assert [verdict(-1, gap) for gap in (near, wide, far)] == ["undecided", "undecided", "disagrees"]
@@ -103,14 +103,14 @@ def test_a_gate_that_can_tell_leaves_right_answers_alone_and_has_others_mended(s
         after = attempt(f"q{i}/0/0~1", "b", parent=first.id)
         own = judged((first, float(i % 2)), (after, float(1 - i % 2)))
         groups.append(replace(own, sample=replace(own.sample, id=f"q{i}")))
-    found = studies("self_correction").gated(groups)
+    found = studies("self_correction_page").gated(groups)
     assert sum(found["without"].values()) == 0
     assert sum(found["with"].values()) == 30
     assert set(found["broken"].values()) == {1.0} and set(found["fixed"].values()) == {0.0}
 
 
 def test_a_share_of_a_figure_is_compared_by_its_sums(studies):
-    study = studies("self_correction")
+    study = studies("self_correction_page")
     before = [{"broken": {"a": 1, "b": 0, "c": 0}, "t1": {"a": 1, "b": 1, "c": 0}}]
     after = [{"broken": {"a": 1, "b": 0, "c": 0}, "t1": {"a": 1, "b": 1, "c": 1}}]
     finding = study.Finding("", "", -1, "broken", "after", "before", of="t1")
@@ -127,6 +127,20 @@ def test_figures_of_feedback_are_where_each_chain_ends(studies):
     assert {name: own["q"] for name, own in found.items()} == {
         "first": 0, "resample": 1, "all_wrong": 0, "shuffled": 0, "effect": -1, "content_effect": 0
     }  # fmt: skip
+
+
+def test_figures_of_five_turns_read_the_chain_and_not_the_order(studies):
+    first = attempt("q/0/0", "a")
+    second, third = attempt("q/0/0~1", "b", parent="q/0/0"), attempt("q/0/0~1~1", "c", parent="q/0/0~1")
+    found = studies("self_correction").five_turns([judged((third, 1.0), (first, 0.0), (second, 0.0))])
+    assert {name: own["q"] for name, own in found.items()} == {"t1": 0, "t2": 0, "last": 1, "gain": 1}
+
+
+def test_figures_of_one_answer_tell_right_from_true(studies):
+    one = attempt("q/0/0", "a")
+    own = judged((one, 1.0))
+    group = replace(own, critiques=(*own.critiques, Critique(one.id, "errors", 0.0)))
+    assert studies("self_correction").answered([group]) == {"right": {"q": 1.0}, "true": {"q": 0.0}}
 
 
 def test_a_question_asked_on_one_side_alone_is_not_paired(studies):

@@ -267,3 +267,19 @@ def test_rounds_are_counted_and_steps_shared_out():
             count_rounds(rounds, passes, fraction)
     with pytest.raises(ValueError, match="3 gradient steps for 4 rounds"):
         share(3, 4, 0)
+
+
+class Student(Learner):
+    """Starts from a policy's weights where it is told to."""
+
+    def start_from(self, policy):
+        self.weights = (*policy.weights, -1)
+
+
+@pytest.mark.parametrize(("source", "begins"), [("policy", (5, -1)), ("itself", (7,))])
+def test_a_student_starts_from_the_policy_or_goes_on_from_itself(tmp_path, source, begins):
+    policy, student = Learner(), Student()
+    policy.weights, student.weights = (5,), (7,)
+    assert run(tmp_path, policy, student=student, student_from=source, rounds=2) is student
+    assert (student.weights, student.home) == ((*begins, 0, 1), begins)
+    assert policy.weights == (5,)
