@@ -82,3 +82,26 @@ def test_the_commonest_answer_is_voted_and_of_equals_the_earliest(study):
     none = judged("c", ("x", None, 0.0, {}))
     one = study.voted([most, tied, none], {"a": 0.0, "b": 0.0, "c": 0.0})
     assert one.last == {"a": 1.0, "b": 1.0, "c": 0.0} and one.mended == {"a": 1.0, "b": 1.0, "c": 0.0}
+
+
+def test_critic_v_beside_its_controls_on_more_questions(study, monkeypatch):
+    """Two questions right at first: its critiques keep one, another's break both, and drawing again keeps both."""
+    first = {"arms": ["all_wrong", "resample", "shuffled"], "attempts": 2}
+    later = {"chain": "q/0", "attempts": 2, "turn": 1}
+
+    def asked(name, **last):
+        told = [("x", "1", score, {**later, "arm": arm, "chain": f"{name}/0"}) for arm, score in last.items()]
+        return judged(name, ("x", "1", 1.0, first), *told)
+
+    groups = [
+        asked("a", all_wrong=1.0, resample=1.0, shuffled=0.0),
+        asked("b", all_wrong=0.0, resample=1.0, shuffled=0.0),
+    ]
+    monkeypatch.setattr(study, "stored", lambda *where: groups)
+    rows = [line.split(" | ")[:3] for line in study.of_more_questions(["a run"])[2:]]
+    assert rows == [
+        ["| first answer", "100.0", ""],
+        ["| Critic-V", "50.0", "50.0"],
+        ["| drawn again where an error is found", "100.0", "0.0"],
+        ["| another's critique", "0.0", "100.0"],
+    ]

@@ -37,13 +37,21 @@ FURTHER = (
     f"optimizer: $adam, trainer: $trainer, module: $module, batch_size: 16, bucket: 8, steps: {STEPS}, seed: $seed}}, "
     "evaluations: $finds_inserted}"
 )
+# What the words of a critique add to its verdicts is small: it is asked of more questions.
+MANY = "{_target_: data.shapes, n: 1200, split: test, seed: 1, families: $families}"
+ASKED = [
+    f"controlled.data={MANY}", f"controlled.sampler.donors={MANY}", "loop.2.evaluations=[]", "loop.4.evaluations=[]",
+    "loop.6.evaluations=[$controlled]",
+]  # fmt: skip
 ARMS = {
     "Critic-V": (RECIPE, []),
     "random pairs": (RECIPE, [f"loop.{PAIRS}.selector={DRAWN}", *ONCE]),
     "more SFT": (RECIPE, [f"loop.{PAIRS}={FURTHER}", *ONCE]),
+    "more questions": (RECIPE, ASKED),
 }
 SAME = ("reasoner_sft", "critic_form", "critic_sft", "images")
-SHARED = {arm: ("Critic-V", SAME) for arm in ARMS if arm != "Critic-V"}
+SHARED = {arm: ("Critic-V", SAME) for arm in ("random pairs", "more SFT")}
+SHARED["more questions"] = ("Critic-V", (*SAME, "critic_dpo"))
 # A critic -> the arm whose run holds it, the loop that trained it and the one that measured the reasoner beside it.
 CRITICS = {
     "untrained": ("Critic-V", "critic_form", "untrained"),
@@ -56,6 +64,7 @@ RIVALS = [critic for critic in CRITICS if critic != "Critic-V"]
 # What answers are compared with, and the paper's figures of it and of Critic-V: Qwen2-VL-7B on MathVista.
 PAPER = {"first answer": "61.4 to 73.2", "Self-Refine": "63.4 to 73.2", "untrained": "61.8 to 73.2"}
 GREEDY, RESAMPLED = "Critic-V, nothing drawn", "drawn again where an error is found"
+CONTROLLED = {"all_wrong": "Critic-V", "resample": RESAMPLED, "shuffled": "another's critique"}
 SAYS = (
     "Paper: arXiv:2411.18203. Two rounds at most, temperature 0.7; a chain ends where no error is found or an answer "
     "repeated. Where nothing is drawn the first answer is the greedy one. "
@@ -276,7 +285,24 @@ def page(out: Path, seeds: int) -> list[str]:
         for rival in RIVALS:
             gap = f1_gap(critics[rival], critics["Critic-V"])
             lines.append(cells(rival, f"step F1, {kind}", "not compared", points(gap), decided(+1, gap)))
-    return [*lines, "", SAYS]
+    return [*lines, "", *of_more_questions(runs["more questions"]), "", SAYS]
+
+
+def of_more_questions(runs: Sequence[Path]) -> list[str]:
+    """Critic-V beside its two controls, on questions that nothing else was measured on."""
+    ways = {arm: [told(stored(run, "trained", "before", "controlled"))[arm] for run in runs] for arm in CONTROLLED}
+    best = ways["all_wrong"]
+    start = [one.first for one in best]
+    asked = f"{len(start[0]):,} other questions"
+    lines = head(asked, "right, %", "right to wrong, %", "Critic-V less it, points", "is it better?")
+    for called, last, harmed in (
+        ("first answer", start, None),
+        *((CONTROLLED[arm], [one.last for one in found], [one.harmed for one in found]) for arm, found in ways.items()),
+    ):
+        gap = difference(last, [one.last for one in best])
+        compared = ("", "") if called == "Critic-V" else (points(gap), decided(+1, gap))
+        lines.append(cells(called, percent(last), percent(harmed) if harmed else "", *compared))
+    return lines
 
 
 def mean(values: Sequence[float]) -> float:
