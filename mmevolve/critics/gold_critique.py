@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -17,8 +18,8 @@ class GoldCritique:
     """Writes what each step should say given the steps before it, in a form that `data.critiquing` teaches.
 
     On inserted errors it writes what `data.critiquing` does. The score is 1 where every step says what it should, else
-    0; the step scores are of each step. An attempt with more or fewer steps than its question has none. It reads the
-    scene.
+    0; the step scores are of each step. An attempt with more or fewer steps than its question has none, nor has one
+    after whose wrong steps a number should stand that the world has no word for, such as -1. It reads the scene.
 
     Attributes:
         name: the column other parts refer to.
@@ -38,6 +39,10 @@ class GoldCritique:
             should = mended(steps, program, scene)
             if should is None:
                 why = f"the attempt has {len(steps)} steps, not as many as its question"
+                yield Critique(t.id, self.name, None, sees_image=True, error=why)
+                continue
+            if wordless := re.search(r"-\d+|\d{3,}", " ".join(should)):  # no tokenizer of this world can write it
+                why = f"a step should say {wordless[0]}, a number that the world has no word for"
                 yield Critique(t.id, self.name, None, sees_image=True, error=why)
                 continue
             scores = tuple(float(" ".join(a.split()) == b) for a, b in zip(steps, should, strict=True))

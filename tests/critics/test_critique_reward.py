@@ -7,6 +7,7 @@ from mmevolve.critics.gold_critique import GoldCritique
 from mmevolve.data.critiquing import critiquing
 from mmevolve.data.shapes.dataset import gold, shapes
 from mmevolve.models.scripted import Scripted
+from mmevolve.text import split_steps
 from mmevolve.types import Step, Trajectory
 
 SAMPLES = shapes(n=8, seed=3)
@@ -113,3 +114,13 @@ def test_on_inserted_errors_the_gold_critique_is_the_one_that_is_taught(form):
         assert said.score == float(not task.meta["errors"])
         whole = GoldCritique(form="verdicts")([(sample, attempt(sample, *task.meta["steps"]))])
         assert compared(said.text, task.meta["steps"]) == next(whole).text
+
+
+def test_a_number_that_the_world_has_no_word_for_is_no_critique():
+    """Six seen as one, and one as two: the difference would be -1, which no tokenizer of the world can write."""
+    (sample,) = shapes(n=1, split="train", seed=0, families=("removal",))
+    first, second, *_ = split_steps(gold(sample))
+    assert (first, second) == ("triangles : a1 a2 a3 b3 d1 d2 = 6", "yellow triangles : a3 = 1")
+    steps = ("triangles : a1 = 1", "yellow triangles : a1 a3 = 2", "1 - 2 = 0", "answer : 0")
+    (said,) = GoldCritique()([(sample, attempt(sample, *steps))])
+    assert (said.score, said.text) == (None, "") and "should say -1, a number that the world has no word" in said.error
