@@ -104,11 +104,13 @@ def evolve(
         NothingSelected: when a round keeps no row and the loop is to stop then.
         Paused: when a monitor pauses the run.
         ValueError: when a held-out sample, or one that a schedule probes on, is also in the training data; when rounds
-            and passes do not give a whole number of rounds.
+            and passes do not give a whole number of rounds; when `student_from` is given without a student.
     """
     count = count_rounds(rounds, passes, fraction)
     store = store.stage(name)
     learner = policy if student is None else student
+    if student is None and student_from != "policy":
+        raise ValueError(f"loop '{name}': student_from is '{student_from}' and no student is given: expected a student")
     probes = [HeldOut("probe_data", probe_data, sampler, critics, ())] if probe_data else []
     refuse_overlap(data, [*evaluations, *probes])
     if student is not None and student_from == "policy":

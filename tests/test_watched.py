@@ -283,3 +283,8 @@ def test_a_student_starts_from_the_policy_or_goes_on_from_itself(tmp_path, sourc
     assert run(tmp_path, policy, student=student, student_from=source, rounds=2) is student
     assert (student.weights, student.home) == ((*begins, 0, 1), begins)
     assert policy.weights == (5,)
+
+
+def test_where_a_student_starts_from_needs_a_student(tmp_path):
+    with pytest.raises(ValueError, match="student_from is 'itself' and no student is given"):
+        run(tmp_path, Learner(), student_from="itself")

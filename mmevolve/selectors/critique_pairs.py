@@ -50,14 +50,15 @@ class CritiquePairs:
 
     def __call__(self, groups: Iterable[Group]) -> Iterator[Preference]:
         for group in groups:
-            said = group.by(self.critique)
+            group.scores(self.critique)  # refuses a group of which this critic said nothing
+            written = {name: critique.text for name, critique in group.by(self.critique).items() if critique.text}
             distinct: dict[str, tuple[float, Trajectory]] = {}
             for t, score in zip(group.trajectories, group.scores(self.rank_by), strict=True):
-                if score is not None and t.steps and said[t.id].text:
+                if score is not None and t.steps and t.id in written:
                     distinct.setdefault(t.text, (score, t))
             rows = [
                 Preference(
-                    self._asked(group, good), said[good.id].text, said[bad.id].text,
+                    self._asked(group, good), written[good.id], written[bad.id],
                     rejected_prompt=self._asked(group, bad), margin=score - below, scope="critique", source=good.id,
                 )
                 for score, good in distinct.values()

@@ -56,3 +56,10 @@ def test_equal_scores_make_no_pair():
 def test_a_template_without_the_steps_is_refused():
     with pytest.raises(ValueError, match=r"prompt .question. has no field \{steps\}"):
         CritiquePairs(words="question")
+
+
+def test_a_critic_that_said_nothing_is_named_and_one_attempt_without_its_words_is_left_out():
+    with pytest.raises(KeyError, match="nobody"):
+        list(CritiquePairs(critique="nobody")([FOUR]))
+    few = Group(FOUR.sample, FOUR.trajectories, FOUR.critiques[:-3])  # gold wrote of the first attempt alone
+    assert list(CritiquePairs()([few])) == []
