@@ -88,3 +88,15 @@ def test_the_page_says_the_shares_and_their_differences(study):
     gaps = study.differences(found)
     assert "| +25.0 (+25.0 to +25.0) |" in gaps[2]
     assert "not scored: own: x 25.0 %" in study.fine_print(found)[0]
+
+
+def test_the_rule_alone_counts_the_steps_that_it_calls_wrong_and_has_no_score_for_what_it_cannot_read(study):
+    def said(items):
+        for (_, t), text in zip(
+            items, ("step 1 : a ; wrong\nstep 2 : b ; wrong", "no errors .", "hm", ""), strict=True
+        ):
+            yield Critique(t.id, "reward", 5.0, text=text, error=None if text else "cut")
+
+    items = [(Sample("q", "?"), Trajectory(f"q/0/{i}", "q", "m", (Step("x"), Step("y")))) for i in range(4)]
+    found = list(study.Counted(said, "counted")(items))
+    assert [c.score for c in found] == [-2.0, 0.0, None, None] and {c.critic for c in found} == {"counted"}

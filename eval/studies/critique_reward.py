@@ -4,9 +4,9 @@ The tiny VLM first learns to criticise, once for all, as the makers' 7B model ca
 its weights and see the same pairs in the same order: one learns to write a critique and to score after it, one learns
 to score alone, for twice as many steps of half the price. Held-out pairs of answers with inserted errors, and right and
 wrong attempts that the tiny VLM itself made, are then ranked with no critique, with the model's own, with its own whose
-verdicts a rule has put (each step as the model wrote it beside the step of the answer), and with the oracle's. What the
-model's critiques are worth as such is told too: how well they see, by what they write of each step, and how well they
-compare, by their verdicts.
+verdicts a rule has put (each step as the model wrote it beside the step of the answer), by the number of steps that
+this rule calls wrong and nothing else, and with the oracle's. What the model's critiques are worth as such is told too:
+how well they see, by what they write of each step, and how well they compare, by their verdicts.
 
     nice -n 5 python eval/studies/critique_reward.py --seeds 5     (resumes; CPU minutes: 1 a seed, 5 of lessons)
 """
@@ -16,11 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from arms import cells, difference, head, points
 
@@ -52,7 +52,7 @@ TAUGHT, PAIRS, RATE = 900, 16, 5e-4
 HELD, ATTEMPTS = 100, 4
 # Arm -> where the head reads, weight of the language loss, steps, critiques that it is asked with.
 ARMS = {
-    "critique": ("critique", 1.0, 24, ("generated", "compared", "gold", "none")),
+    "critique": ("critique", 1.0, 24, ("generated", "compared", "counted", "gold", "none")),
     "score alone": ("answer", 0.0, 48, ("none",)),
 }
 SETS = {"inserted": "answers with inserted errors", "own": "the tiny VLM's own attempts"}
@@ -149,14 +149,35 @@ def fitting(loss: Any, rate: float, rows: int, steps: int, seed: int) -> Fit:
     )
 
 
-def critics_of(arm: str, model: CritiqueRewardModel) -> list[CritiqueReward]:
+@dataclass(frozen=True)
+class Counted:
+    """What the rule makes of the model's critiques without the head: steps that it calls wrong, negated."""
+
+    sees_image: ClassVar[bool] = True
+    sees_outcome: ClassVar[bool] = False
+    reward: CritiqueReward  # with verdicts by rule
+    name: str
+
+    def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
+        for (_, t), c in zip(items, self.reward(items), strict=True):
+            found = None if c.error else parse(c.text, [s.text for s in t.steps])
+            yield replace(c, critic=self.name, score=None if found is None else -float(len(found)))
+
+
+def critics_of(arm: str, model: CritiqueRewardModel) -> list[Any]:
     """The model as a critic with each kind of critique; `arm/critique` is its name."""
     made: Callable[..., CritiqueReward] = partial(CritiqueReward, model, words=FORM["words"], max_tokens=128)
     settings: dict[str, dict[str, Any]] = {
         "compared": {"critique": "generated", "verdicts": "rule"},
         "gold": {"critique": "gold", "gold": GoldCritique(form=FORM["form"])},
     }
-    return [made(**settings.get(kind, {"critique": kind}), name=f"{arm}/{kind}") for kind in ARMS[arm][-1]]
+    kinds = ARMS[arm][-1]
+    found: list[Any] = [
+        made(**settings.get(kind, {"critique": kind}), name=f"{arm}/{kind}") for kind in kinds if kind != "counted"
+    ]
+    if "counted" in kinds:
+        found.append(Counted(made(**settings["compared"]), name=f"{arm}/counted"))
+    return found
 
 
 def inserted(seed: int) -> list[Group]:
@@ -247,6 +268,10 @@ def differences(found: Sequence[dict]) -> list[str]:
     pairs = {
         "own critique, then score - score alone": ("score alone/none", "critique/generated"),
         "own critique compared by rule, then score - score alone": ("score alone/none", "critique/compared"),
+        "own critique compared by rule, then score - the count of its wrong steps": (
+            "critique/counted",
+            "critique/compared",
+        ),
         "own critique compared by rule - own critique": ("critique/generated", "critique/compared"),
         "gold critique - own critique compared by rule": ("critique/compared", "critique/gold"),
         "own critique - the same model without one": ("critique/none", "critique/generated"),
