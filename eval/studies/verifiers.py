@@ -51,6 +51,8 @@ from mmevolve.critics.weighted_vote import WeightedVote
 from mmevolve.critics.written import Written
 from mmevolve.data.critique_pairs import critique_pairs
 from mmevolve.data.critiquing import critique_lessons, critiquing
+from mmevolve.data.judging import judging
+from mmevolve.data.judgment_lessons import comparison_lessons, judgment_lessons
 from mmevolve.data.shapes.dataset import shapes
 from mmevolve.losses.sft import SFT
 from mmevolve.losses.step import Step as StepLoss
@@ -201,6 +203,20 @@ class Room:
         return self._trained("written", TransformersVLM(MODEL), rows, SFT(), 1e-3, 300, CriticModule)
 
     @cached_property
+    def solver(self) -> TransformersVLM:
+        """The model after lessons in solving a question before it scores an answer to it; no attempt is its own."""
+        samples = shapes(n=CRITICISED, split="train", seed=300 + self.seed, families=FAMILIES)
+        rows = judgment_lessons(judging(samples, words="world_judge"))
+        return self._trained("solver", TransformersVLM(MODEL), rows, SFT(), 1e-3, 500, CriticModule)
+
+    @cached_property
+    def comparer(self) -> TransformersVLM:
+        """The model after lessons in comparing a right solution with one that has inserted errors."""
+        samples = shapes(n=CRITICISED, split="train", seed=400 + self.seed, families=FAMILIES)
+        rows = comparison_lessons(critiquing(samples, words=WORDS), words="world_compare", first=True)
+        return self._trained("comparer", TransformersVLM(MODEL), rows, SFT(), 1e-3, 600, CriticModule)
+
+    @cached_property
     def critique_reward(self) -> CritiqueRewardModel:
         """The reward model of `critique_reward.py` that writes a critique and scores after it."""
         samples = shapes(n=criticism.TAUGHT, split="train", seed=100 + self.seed, families=FAMILIES)
@@ -319,6 +335,15 @@ VERIFIERS: dict[str, Verifier] = {
         "SelfReference, taught",
         lambda r, p: SelfReference(short(r.counted(r.judge), words="judge_reference"), prompt="question"),
         TAUGHT_TO_JUDGE, True,
+    ),
+    "judge_solves": Verifier(
+        "Judge, solves first",
+        lambda r, p: short(r.counted(r.solver), words="world_judge", high=5, reads="answer", max_tokens=TOKENS),
+        "right solutions with scores", True,
+    ),
+    "pairwise_compares": Verifier(
+        "PairwiseJudge, taught to compare", lambda r, p: two(r.counted(r.comparer), words="world_compare", most=8),
+        "inserted errors", True,
     ),
     "self_check": Verifier(
         "SelfCheckVote, by taught P(True)", lambda r, p: SelfCheckVote(r.said("p_true_taught", p)),

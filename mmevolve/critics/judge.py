@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from mmevolve.answers import judge_reply
 from mmevolve.config.ranges import Range
@@ -37,6 +37,8 @@ class Judge:
         words: template with `{question}`, `{attempt}`, `{low}` and `{high}`.
         low: the worst number of the scale.
         high: the best.
+        reads: what stands in `{attempt}`: all of it, or its final answer alone, for a judge that is to solve the question
+            by itself; an attempt without an answer then has no score.
         sees_image: show the judge the pictures; false for one that reads text alone.
         temperature: 0 is greedy.
         max_tokens: longest reply.
@@ -53,6 +55,7 @@ class Judge:
     words: str = "judge"
     low: int = 1
     high: int = 10
+    reads: Literal["attempt", "answer"] = "attempt"
     sees_image: bool = True
     temperature: Annotated[float, Range(0.0)] = 0.0
     max_tokens: Annotated[int, Range(1)] = 512
@@ -79,19 +82,26 @@ class Judge:
             ValueError: when the template wants a reference and there is none.
         """
         refuse_unfilled(self.name, self.words, items, references)
-        whole = [(sample, t) for sample, t in items if t.steps]
+        whole = [(sample, t) for sample, t in items if self._shown(t) is not None]
         prompts = [self._prompt(sample, t, references) for sample, t in whole]
         draw = Draw(1, self.temperature, self.max_tokens, self.seed)
         replies = iter(self.calls.replies("scores", self.judge, prompts, draw))
         for sample, t in items:
-            if t.steps:
+            if self._shown(t) is not None:
                 yield self._read(sample, t, next(replies))
             else:
-                yield Critique(t.id, self.name, None, error="the attempt has no steps")
+                lacks = "answer" if self.reads == "answer" else "steps"
+                yield Critique(t.id, self.name, None, error=f"the attempt has no {lacks}")
+
+    def _shown(self, t: Trajectory) -> str | None:
+        """What the judge is to judge; None where there is nothing."""
+        if self.reads == "answer":
+            return t.answer or None
+        return t.text if t.steps else None
 
     def _prompt(self, sample: Sample, t: Trajectory, references: Mapping[str, str]) -> Prompt:
         fields = {"reference": references.get(sample.id, ""), "low": str(self.low), "high": str(self.high)}
-        return Prompt.of(ask(seen(sample, self.sees_image), template(self.words), attempt=t.text, **fields))
+        return Prompt.of(ask(seen(sample, self.sees_image), template(self.words), attempt=self._shown(t) or "", **fields))
 
     def _read(self, sample: Sample, t: Trajectory, reply: tuple[str, ...]) -> Critique:
         text = reply[0] if reply else ""

@@ -13,8 +13,9 @@ from typing import Annotated
 from mmevolve.answers import equal
 from mmevolve.answers.options import to_letter
 from mmevolve.config.ranges import Range
+from mmevolve.data.shapes.dataset import gold as world_solution
 from mmevolve.prompts import template
-from mmevolve.prompts.judging import JUDGING
+from mmevolve.prompts.judging import JUDGING, SOLUTION
 from mmevolve.text import ask, stable_seed
 from mmevolve.types import Sample
 
@@ -33,8 +34,9 @@ def judging(
     """Samples whose question shows a question and an answer to be judged; `answer` is the score that it deserves.
 
     The answer shown is the reference (`high`) or a wrong one (`low`): another option, or, without options, the answer
-    of another sample that is not equal by rule. Their `meta["judging"]` holds question, answer and gold score. A sample
-    without a reference answer, or for which no wrong answer is found, is left out, and how many is logged.
+    of another sample that is not equal by rule. Their `meta["judging"]` holds question, answer and gold score, and the
+    right solution where one is known: the embedded world's, or a column `solution`. A sample without a reference
+    answer, or for which no wrong answer is found, is left out, and how many is logged.
 
     Paper: "Self-Rationalization Improves LLM as a Fine-grained Judge", arXiv:2410.05495 (a judge of answers on a Likert
     scale, with gold scores).
@@ -95,6 +97,13 @@ def _wrong(sample: Sample, others: Sequence[str], draw: Random) -> str | None:
 
 def _task(sample: Sample, shown: str, gold: int, scale: tuple[int, int], text: str) -> Sample:
     (message,) = ask(sample, text, attempt=shown, low=str(scale[0]), high=str(scale[1]))
-    facts = {"question": sample.question, "answer": shown, "gold": gold}
+    facts = {"question": sample.question, "answer": shown, "gold": gold} | _solution(sample)
     question = message["content"][-1]["text"]
     return Sample(f"judge-{sample.id}", question, sample.images, str(gold), source=sample.source, meta={JUDGING: facts})
+
+
+def _solution(sample: Sample) -> dict[str, str]:
+    if sample.meta.get("world") == "shapes":
+        return {SOLUTION: world_solution(sample)}
+    written = sample.meta.get("solution")
+    return {SOLUTION: written.strip()} if isinstance(written, str) and written.strip() else {}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 JUDGING = "judging"  # in a sample's `meta`: the question and answer that are judged, and the score that they deserve
+SOLUTION = "solution"  # among these facts: how the question is answered rightly, where that is known
 
 
 def gold_of(meta: Mapping[str, Any]) -> float | None:

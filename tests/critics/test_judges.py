@@ -98,6 +98,15 @@ def test_a_reply_without_a_number_is_kept_and_counted_and_never_a_zero():
     assert Unscored()(groups) == {"unscored_judge": 0.75}
 
 
+def test_a_judge_that_solves_the_question_itself_is_shown_the_answer_alone():
+    model = Heard(lambda said: "2 + 2 = 4\nscore : " + ("5" if "attempt : 4\n" in said else "1"))
+    critic = Judge(model, words="world_judge", high=5, reads="answer")
+    items = attempts("2 + 2 = 5 ; answer : 4", "2 + 2 = 4 ; answer : 4", "answer : 6", "")
+    said = list(critic(items))
+    assert [c.score for c in said] == [1.0, 1.0, 0.0, None] and said[3].error == "the attempt has no answer"
+    assert model.asked == [f"how many ?\nattempt : {x}\nscore the attempt from 1 to 5 ." for x in "46"]
+
+
 def test_a_judge_that_fails_says_so():
     class Failing(Heard):
         def generate(self, chats, **knobs):

@@ -1,0 +1,82 @@
+"""Warm-up of judges: rows that show how an answer is judged, for models that were never taught to judge."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from mmevolve.prompts import template
+from mmevolve.prompts.error_list import ERRORS
+from mmevolve.prompts.judging import JUDGING, SOLUTION
+from mmevolve.text import ask
+from mmevolve.types import Demonstration, Sample
+
+log = logging.getLogger(__name__)
+
+
+def judgment_lessons(samples: Sequence[Sample], *, line: str = "score : {score}") -> list[Demonstration]:
+    """Each judging sample with its right solution as rationale, and then the score that the shown answer deserves.
+
+    The judge so learns to solve the question by itself before it looks at what the answer says. A sample without a
+    known solution is left out, and how many is logged.
+
+    Paper: "Self-Rationalization Improves LLM as a Fine-grained Judge", arXiv:2410.05495 (its judge is first fine-tuned
+    on rationales with scores).
+    Differs: the rationale is the question's solution, it does not speak of the answer that is judged.
+
+    Args:
+        samples: what `data.judging` gives.
+        line: the last line, with `{score}`, such that `critics.GivenScore` can read it; the tiny VLM knows the default.
+
+    Raises:
+        ValueError: when the line has no place for the score, or no sample has a solution.
+    """
+    if "{score}" not in line:
+        raise ValueError(f"line {line!r} has no field {{score}}: the judge would learn to give none")
+    rows = [
+        Demonstration(ask(s, "{question}"), f"{s.meta[JUDGING][SOLUTION]}\n{line.format(score=s.answer)}", source=s.id)
+        for s in samples
+        if s.meta.get(JUDGING, {}).get(SOLUTION)
+    ]
+    if len(rows) < len(samples):
+        log.warning("judgment_lessons: %d of %d samples have no solution", len(samples) - len(rows), len(samples))
+    if samples and not rows:
+        raise ValueError(
+            f"none of {len(samples)} samples has a solution on record: give it what data.judging makes of questions "
+            "with a column 'solution', or of data.shapes"
+        )
+    return rows
+
+
+def comparison_lessons(
+    samples: Sequence[Sample], *, words: str = "judge_pair_direct", first: bool = False, prompt: str = "question"
+) -> list[Demonstration]:
+    """A right solution beside one with known errors, in both orders, with the letter of the right one.
+
+    The judge gives its letter at once, as `critics.PairwiseJudge` and `selectors.InternalPairs` ask it to.
+
+    Args:
+        samples: what `data.critiquing` gives; a solution without an error makes no row.
+        words: template of the request, with `{question}`, `{first}` and `{second}`.
+        first: teach each right solution under the plain prompt as well, so that answering is not forgotten.
+        prompt: template of the plain question.
+
+    Raises:
+        ValueError: when the template lacks one of the two.
+    """
+    text = template(words)
+    for field in ("{first}", "{second}"):
+        if field not in text:
+            raise ValueError(f"prompt '{words}' has no field {field}: the judge would not see it")
+    rows = []
+    for s in samples:
+        if not s.meta[ERRORS]:
+            continue
+        question = Sample(s.id, s.meta["question"], s.images)
+        right, wrong = s.meta["solution"], "\n".join(s.meta["steps"])
+        for one, other, letter in ((right, wrong, "A"), (wrong, right, "B")):
+            chat = ask(question, text, first=one, second=other)
+            rows.append(Demonstration(chat, f"better : {letter}", source=s.id))
+        if first:
+            rows.append(Demonstration(ask(question, template(prompt)), right, source=s.id))
+    return rows
