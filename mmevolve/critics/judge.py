@@ -37,8 +37,8 @@ class Judge:
         words: template with `{question}`, `{attempt}`, `{low}` and `{high}`.
         low: the worst number of the scale.
         high: the best.
-        reads: what stands in `{attempt}`: all of it, or its final answer alone, for a judge that is to solve the question
-            by itself; an attempt without an answer then has no score.
+        reads: what stands in `{attempt}`: all of it, or its final answer alone, for a judge that is to solve the
+            question by itself; an attempt without an answer then has no score.
         sees_image: show the judge the pictures; false for one that reads text alone.
         temperature: 0 is greedy.
         max_tokens: longest reply.
@@ -101,7 +101,9 @@ class Judge:
 
     def _prompt(self, sample: Sample, t: Trajectory, references: Mapping[str, str]) -> Prompt:
         fields = {"reference": references.get(sample.id, ""), "low": str(self.low), "high": str(self.high)}
-        return Prompt.of(ask(seen(sample, self.sees_image), template(self.words), attempt=self._shown(t) or "", **fields))
+        return Prompt.of(
+            ask(seen(sample, self.sees_image), template(self.words), attempt=self._shown(t) or "", **fields)
+        )
 
     def _read(self, sample: Sample, t: Trajectory, reply: tuple[str, ...]) -> Critique:
         text = reply[0] if reply else ""

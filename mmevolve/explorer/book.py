@@ -11,7 +11,7 @@ from mmevolve.explorer.facts import Facts
 from mmevolve.lineage.tables import made_of
 from mmevolve.report.folder import At, RunFolder
 from mmevolve.report.honesty import step_critics
-from mmevolve.report.numbers import verifier
+from mmevolve.report.numbers import accuracy_critic, verifier
 from mmevolve.store import RunStore, StoreError
 from mmevolve.types import Critique, Example, Sample, Trajectory
 
@@ -107,6 +107,7 @@ def read_book(folder: RunFolder) -> Book:
     numbers: dict[str, int] = {}
     entries: list[Entry] = []
     critics: dict[str, None] = {}
+    told = accuracy_critic(folder)
     for place in _places(folder):
         index = len(places)
         tail = f"{place.evaluation}_" if place.evaluation else ""
@@ -117,7 +118,7 @@ def read_book(folder: RunFolder) -> Book:
             said.setdefault(c.trajectory_id, []).append(c)
         kept = folder.questions(place.evaluation) if place.evaluation else {}
         kept = kept or {s.id: s for s in folder.table(place.loop, place.at, f"{tail}samples")}
-        judge, learned = verifier(critiques), tuple(step_critics(critiques))
+        judge, learned = verifier(critiques, told), tuple(step_critics(critiques))
         places.append(Place(**{**vars(place), "verifier": judge}))
         rows = _rows(folder, place)
         here = {}

@@ -8,7 +8,15 @@ from itertools import zip_longest
 
 from mmevolve.report.folder import At, RunFolder, open_run
 from mmevolve.report.honesty import ORACLE, step_critics
-from mmevolve.report.numbers import benchmarks, ends, held_out, held_out_verdicts, main_evaluation, verifier
+from mmevolve.report.numbers import (
+    accuracy_critic,
+    benchmarks,
+    ends,
+    held_out,
+    held_out_verdicts,
+    main_evaluation,
+    verifier,
+)
 from mmevolve.types import Critique, Demonstration, Labelled, Preference, Sample, Trajectory
 
 MOST = 4  # attempts shown of one group
@@ -157,7 +165,11 @@ def _wrong_step(folder: RunFolder) -> Iterator[Worth]:
 
 def _disagree(folder: RunFolder) -> Iterator[Worth]:
     for tables in _rounds(folder):
-        truth = ORACLE if any(c.critic == ORACLE for c in tables.critiques) else verifier(tables.critiques)
+        truth = (
+            ORACLE
+            if any(c.critic == ORACLE for c in tables.critiques)
+            else verifier(tables.critiques, accuracy_critic(folder))
+        )
         found: list[tuple[float, Attempt]] = []
         learned = step_critics(tables.critiques)
         for attempts in tables.attempts.values():
@@ -217,7 +229,7 @@ def judged_at(folder: RunFolder, loop: str, at: At, evaluation: str) -> Judged:
     """Attempts and critiques of one round's training (evaluation '') or of one evaluation."""
     measured = main_evaluation(folder)
     critiques = folder.table(loop, at, _table(evaluation, "critiques"))
-    critic = verifier(critiques)
+    critic = verifier(critiques, accuracy_critic(folder))
     said: dict[str, list[Critique]] = {}
     for c in critiques:
         said.setdefault(c.trajectory_id, []).append(c)

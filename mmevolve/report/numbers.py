@@ -132,17 +132,50 @@ def charted(all_points: Sequence[Point], name: str) -> list[Point]:
     return shown
 
 
-def verifier(critiques: Sequence[Critique]) -> str | None:
-    """The critic that says whether the answer is right: `answer`, or else the first that only says 0 or 1."""
+def verifier(critiques: Sequence[Critique], told: str | None = None) -> str | None:
+    """The critic that says whether the answer is right: the one that the run's accuracy is `told` by, where it spoke.
+
+    Else `answer`, or the first that only says 0 or 1.
+    """
+    names = _binary(critiques)
+    return told if told in names else next(iter(names), None)
+
+
+def _binary(critiques: Sequence[Critique]) -> list[str]:
+    """Critics that may say whether the answer is right, `answer` first, then those that only say 0 or 1."""
     names = list(dict.fromkeys(c.critic for c in critiques))
-    if "answer" in names:
-        return "answer"
-    return next((n for n in names if {c.score for c in critiques if c.critic == n} <= {0.0, 1.0, None}), None)
+    first = ["answer"] if "answer" in names else []
+    return first + [
+        n for n in names if n not in first and {c.score for c in critiques if c.critic == n} <= {0.0, 1.0, None}
+    ]
 
 
-def verdicts(trajectories: Sequence[Trajectory], critiques: Sequence[Critique]) -> dict[str, float]:
+def accuracy_critic(folder: RunFolder, evaluation: str | None = None) -> str | None:
+    """The critic that a run's accuracy is told by: at every measured point its verdicts come to the number told.
+
+    A judge that is evaluated has several critics that say 0 or 1. None where there is no such critic.
+    """
+    name = main_evaluation(folder) if evaluation is None else evaluation
+    fits: list[str] | None = None
+    for place in held_out(folder, name):
+        number = finite(next(iter(folder.table(*place, "metrics")), {}).get(f"{name}{ACCURACY}"))
+        if number is None:
+            continue
+        tried, said = (folder.table(*place, f"{name}_{table}") for table in ("trajectories", "critiques"))
+        here = [c for c in _binary(said) if _agree(verdicts(tried, said, c), number)]
+        fits = here if fits is None else [c for c in fits if c in here]
+    return next(iter(fits or ()), None)
+
+
+def _agree(right: Mapping[str, float], number: float) -> bool:
+    return bool(right) and math.isclose(sum(right.values()) / len(right), number, abs_tol=1e-9)
+
+
+def verdicts(
+    trajectories: Sequence[Trajectory], critiques: Sequence[Critique], told: str | None = None
+) -> dict[str, float]:
     """Share of right attempts by sample id, in the order of the table; an attempt without a score is not right."""
-    critic = verifier(critiques)
+    critic = verifier(critiques, told)
     score = {c.trajectory_id: c.score for c in critiques if c.critic == critic}
     right: dict[str, list[bool]] = {}
     for t in trajectories:
@@ -169,7 +202,8 @@ def ends(folder: RunFolder, evaluation: str | None = None) -> list[tuple[str, At
 def held_out_verdicts(folder: RunFolder, loop: str, at: At, evaluation: str | None = None) -> dict[str, float]:
     """Right or wrong by held-out question at one measured point."""
     name = main_evaluation(folder) if evaluation is None else evaluation
-    return verdicts(folder.table(loop, at, f"{name}_trajectories"), folder.table(loop, at, f"{name}_critiques"))
+    tried, said = (folder.table(loop, at, f"{name}_{table}") for table in ("trajectories", "critiques"))
+    return verdicts(tried, said, accuracy_critic(folder, name))
 
 
 def gain_of(folder: RunFolder, evaluation: str | None = None) -> Interval | None:
@@ -199,12 +233,12 @@ def changed(folder: RunFolder) -> tuple[int, int]:
 
 def flows(folder: RunFolder) -> list[Flow]:
     """Where rows went, for every round whose training rows were chosen."""
-    found = []
+    found, told = [], accuracy_critic(folder)
     for loop in folder.loops:
         for at in folder.points(loop):
             if isinstance(at, int) and folder.has(loop, at, "examples"):
                 said = folder.table(loop, at, "critiques")
-                critic = verifier(said)
+                critic = verifier(said, told)
                 right = sum((c.score or 0.0) > 0 for c in said if c.critic == critic) if critic else None
                 sizes = [folder.count(loop, at, name) for name in ("samples", "trajectories")]
                 rows = folder.table(loop, at, "examples")

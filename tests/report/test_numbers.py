@@ -7,6 +7,7 @@ from mmevolve.report.folder import is_run, open_run
 from mmevolve.report.honesty import step_tests
 from mmevolve.report.numbers import (
     Point,
+    accuracy_critic,
     changed,
     charted,
     families,
@@ -18,7 +19,7 @@ from mmevolve.report.numbers import (
     verifier,
 )
 from mmevolve.store import RunStore
-from mmevolve.types import Critique
+from mmevolve.types import Critique, Step, Trajectory
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +114,29 @@ def test_only_folders_with_a_recipe_or_rounds_are_runs(tmp_path):
     assert not is_run(str(tmp_path)) and not is_run(str(tmp_path / "nowhere"))
     (tmp_path / "evolve/before").mkdir(parents=True)
     assert is_run(str(tmp_path))
+
+
+def test_the_gain_is_of_the_critic_that_the_accuracy_is_told_by(tmp_path):
+    """Three critics say 0 or 1; the accuracy told is the second's: 1 and 2 of 4 right, so 1 of 4 is gained.
+
+    The first says 1 more often at the end than at the beginning by 2 of 4, and the third agrees with the accuracy at
+    the first place only.
+    """
+    says = {
+        "before": {"given": (1, 0, 0, 0), "exact": (0, 0, 1, 0), "third": (1, 0, 0, 0)},
+        0: {"given": (1, 1, 1, 0), "exact": (0, 1, 1, 0), "third": (1, 0, 0, 0)},
+    }
+    for at, scores in says.items():
+        store = RunStore(str(tmp_path), "judges")
+        tried = [Trajectory(f"s{i}/0/0", f"s{i}", "m", (Step("score : 1"),)) for i in range(4)]
+        place = store.round_folder(at)
+        store.write(place / "held_out_trajectories.parquet", tried)
+        said = [Critique(t.id, name, float(x)) for name, own in scores.items() for t, x in zip(tried, own, strict=True)]
+        store.write(place / "held_out_critiques.parquet", said)
+        store.write(place / "metrics.parquet", [{"held_out/accuracy": sum(scores["exact"]) / 4}])
+    folder = open_run(str(tmp_path))
+    assert accuracy_critic(folder) == "exact"
+    assert gain_of(folder).mean == 0.25 and changed(folder) == (1, 0)
+    assert held_out_verdicts(folder, "judges", 0) == {"s0": 0.0, "s1": 1.0, "s2": 1.0, "s3": 0.0}
+    said = folder.table("judges", 0, "held_out_critiques")
+    assert verifier(said) == "given" and verifier(said, "exact") == "exact" and verifier(said, "other") == "given"
