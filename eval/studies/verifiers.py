@@ -162,11 +162,19 @@ class Room:
 
     @cached_property
     def best(self) -> list[str]:
-        """The two verifiers that rank the attempts at a validation question best; none that knows the answer."""
+        """The two verifiers that rank the attempts at a validation question best; none that knows the answer.
+
+        One that says the same as a better one adds nothing, and is passed over.
+        """
         groups = attempts(self.runs, "validation")
         blind = [n for n, v in VERIFIERS.items() if not (v.reckons or v.most or v.says.startswith("sees"))]
-        areas = {n: within([(self.said(n, "validation").scores, g) for g in groups]) for n in blind}
-        return sorted(areas, key=lambda n: -areas[n])[:2]
+        said = {n: self.said(n, "validation").scores for n in blind}
+        areas = {n: within([(said[n], g) for g in groups]) for n in blind}
+        found: list[str] = []
+        for n in sorted(areas, key=lambda n: -areas[n]):
+            if len(found) < 2 and all(said[n] != said[m] for m in found):
+                found.append(n)
+        return found
 
     def counted(self, model: Any) -> Any:
         self.used.append(Counted(model))
