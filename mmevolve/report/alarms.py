@@ -30,4 +30,6 @@ def alarms(folder: RunFolder) -> str:
         return section("What the monitors said", '<p class="note">Monitors watched every round, and none sounded.</p>')
     words = "<p>A round whose learner was put back does not count: later rounds go on from the one named.</p>"
     undone = words if any("put the learner back" in row[2] for row in rows) else ""
-    return section("What the monitors said", table(["", "what was seen", "what was done"], rows) + undone)
+    return section(
+        "What the monitors said", table(["", "what was seen", "what was done"], rows) + undone, kind="plain words"
+    )

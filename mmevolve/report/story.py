@@ -185,7 +185,7 @@ def wrong_steps(points: list[Point]) -> str:
 def where_rows_went(rounds: list[Flow]) -> str:
     """A funnel a round, from questions to training rows."""
     if not rounds:
-        return section("Where the attempts went", _nothing("round with training rows"))
+        return section("Where the attempts went", _nothing("a round with training rows"))
     pictures = []
     for f in rounds:
         steps = [("questions", f.samples), ("attempts", f.attempts)]
@@ -226,4 +226,4 @@ def by_family(folder: RunFolder) -> str:
 
 
 def _nothing(what: str) -> str:
-    return f'<p class="note">This run holds no {esc(what)}: it was not measured, or the run stopped before.</p>'
+    return f'<p class="note">Not in this run: {esc(what)}. It was not measured, or the run stopped before.</p>'
