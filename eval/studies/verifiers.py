@@ -214,14 +214,14 @@ class Room:
     def solver(self) -> TransformersVLM:
         """The model after lessons in solving a question before it scores an answer to it; no attempt is its own."""
         samples = shapes(n=CRITICISED, split="train", seed=300 + self.seed, families=FAMILIES)
-        rows = judgment_lessons(judging(samples, words="world_judge"))
+        rows = judgment_lessons(judging(samples, wrong="near", words="world_judge"))
         return self._trained("solver", TransformersVLM(MODEL), rows, SFT(), 1e-3, 500, CriticModule)
 
     @cached_property
     def comparer(self) -> TransformersVLM:
         """The model after lessons in comparing a right solution with one that has inserted errors."""
         samples = shapes(n=CRITICISED, split="train", seed=400 + self.seed, families=FAMILIES)
-        rows = comparison_lessons(critiquing(samples, words=WORDS), words="world_compare", first=True)
+        rows = comparison_lessons(critiquing(samples, most=2, words=WORDS), words="world_compare", first=True)
         return self._trained("comparer", TransformersVLM(MODEL), rows, SFT(), 1e-3, 600, CriticModule)
 
     @cached_property

@@ -6,11 +6,12 @@ A judge is then a policy like any other: it samples judgments, critics score the
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Annotated
+from typing import Annotated, Literal
 
 from mmevolve.answers import equal
+from mmevolve.answers.numbers import parse
 from mmevolve.answers.options import to_letter
 from mmevolve.config.ranges import Range
 from mmevolve.data.shapes.dataset import gold as world_solution
@@ -28,6 +29,7 @@ def judging(
     low: int = 1,
     high: int = 5,
     right: Annotated[float, Range(0.0, 1.0)] = 0.5,
+    wrong: Literal["any", "near"] = "any",
     words: str = "judge",
     seed: int = 0,
 ) -> list[Sample]:
@@ -47,6 +49,8 @@ def judging(
         low: lowest score, that of a wrong answer.
         high: highest score, that of the right one.
         right: share of right answers, by a draw a sample.
+        wrong: which answers of other samples are shown, where there are no options: `any` that is not equal, or `near`:
+            of numbers one of the four nearest, of anything else no number, as a model's own errors mostly are.
         words: template of the task, with `{question}`, `{attempt}`, `{low}` and `{high}`.
         seed: another seed shows other answers.
 
@@ -59,11 +63,12 @@ def judging(
     if not low < high:
         raise ValueError(f"a scale from {low} to {high}: expected low below high")
     others = sorted({s.answer for s in samples if s.answer is not None and not s.choices})
+    near, numbers = wrong == "near", {other: parse(other) for other in others}
     made = []
     for sample in samples:
         draw = Random(stable_seed("judging", seed, sample.id))
         is_right = draw.random() < right
-        shown = _right(sample) if is_right else _wrong(sample, others, draw)
+        shown = _right(sample) if is_right else _wrong(sample, _near(sample.answer, numbers) if near else others, draw)
         if shown is not None:
             made.append(_task(sample, shown, high if is_right else low, (low, high), text))
     if len(made) < len(samples):
@@ -93,6 +98,16 @@ def _wrong(sample: Sample, others: Sequence[str], draw: Random) -> str | None:
         if not equal(other, sample.answer):
             return other
     return next((other for other in others if not equal(other, sample.answer)), None)
+
+
+def _near(answer: str | None, numbers: Mapping[str, float | None]) -> list[str]:
+    """Of other samples' answers those that are most easily taken for this one; all where none is like it."""
+    value = parse(answer) if answer is not None else None
+    alike = [other for other, number in numbers.items() if (number is None) == (value is None) and other != answer]
+    if value is not None:
+        far = {other: abs(number - value) for other in alike if (number := numbers[other]) is not None}
+        alike = sorted((other for other in alike if far[other] > 0), key=lambda other: (far[other], other))[:4]
+    return alike or list(numbers)
 
 
 def _task(sample: Sample, shown: str, gold: int, scale: tuple[int, int], text: str) -> Sample:

@@ -40,6 +40,19 @@ def test_what_is_shown_depends_on_the_sample_and_the_seed_alone():
     assert {gold(s) for s in judging(OPEN, right=0.0)} == {1}
 
 
+def test_near_wrong_answers_are_the_next_numbers_or_words_of_the_same_kind():
+    """Of 0 to 9, 40 and yes and no: beside 3 stand 1, 2, 4 and 5, beside 40 stand 6 to 9, beside yes only no."""
+    answers = [*map(str, range(10)), "40", "yes", "no"]
+    samples = [Sample(f"n{i}", "?", answer=answers[i % 13]) for i in range(13 * 20)]
+    shown = {}
+    for task, sample in zip(judging(samples, right=0.0, wrong="near"), samples, strict=True):
+        shown.setdefault(sample.answer, set()).add(task.meta["judging"]["answer"])
+    assert shown["3"] == {"1", "2", "4", "5"} and shown["40"] == {"6", "7", "8", "9"}
+    assert shown["yes"] == {"no"} and shown["no"] == {"yes"}
+    (lone, _) = judging([Sample("a", "?", answer="yes"), Sample("b", "?", answer="4")], right=0.0, wrong="near")
+    assert lone.meta["judging"]["answer"] == "4"
+
+
 def test_samples_without_an_answer_to_show_are_left_out_and_counted(caplog):
     made = judging([OPTIONS[0], Sample("u", "?"), OPTIONS[1]])
     assert [s.id for s in made] == ["judge-o0", "judge-o1"]
