@@ -52,7 +52,7 @@ from mmevolve.critics.written import Written
 from mmevolve.data.critique_pairs import critique_pairs
 from mmevolve.data.critiquing import critique_lessons, critiquing
 from mmevolve.data.judging import judging
-from mmevolve.data.judgment_lessons import comparison_lessons, judgment_lessons
+from mmevolve.data.judgment_lessons import judgment_lessons
 from mmevolve.data.shapes.dataset import shapes
 from mmevolve.losses.sft import SFT
 from mmevolve.losses.step import Step as StepLoss
@@ -215,14 +215,7 @@ class Room:
         """The model after lessons in solving a question before it scores an answer to it; no attempt is its own."""
         samples = shapes(n=CRITICISED, split="train", seed=300 + self.seed, families=FAMILIES)
         rows = judgment_lessons(judging(samples, wrong="near", words="world_judge"))
-        return self._trained("solver", TransformersVLM(MODEL), rows, SFT(), 1e-3, 500, CriticModule)
-
-    @cached_property
-    def comparer(self) -> TransformersVLM:
-        """The model after lessons in comparing a right solution with one that has inserted errors."""
-        samples = shapes(n=CRITICISED, split="train", seed=400 + self.seed, families=FAMILIES)
-        rows = comparison_lessons(critiquing(samples, most=2, words=WORDS), words="world_compare", first=True)
-        return self._trained("comparer", TransformersVLM(MODEL), rows, SFT(), 1e-3, 600, CriticModule)
+        return self._trained("solver", TransformersVLM(MODEL), rows, SFT(), 1e-3, 800, CriticModule)
 
     @cached_property
     def critique_reward(self) -> CritiqueRewardModel:
@@ -348,10 +341,6 @@ VERIFIERS: dict[str, Verifier] = {
         "Judge, solves first",
         lambda r, p: short(r.counted(r.solver), words="world_judge", high=5, reads="answer", max_tokens=TOKENS),
         "right solutions with scores", True,
-    ),
-    "pairwise_compares": Verifier(
-        "PairwiseJudge, taught to compare", lambda r, p: two(r.counted(r.comparer), words="world_compare", most=8),
-        "inserted errors", True,
     ),
     "self_check": Verifier(
         "SelfCheckVote, by taught P(True)", lambda r, p: SelfCheckVote(r.said("p_true_taught", p)),

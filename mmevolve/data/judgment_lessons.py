@@ -12,13 +12,15 @@ from mmevolve.text import ask
 from mmevolve.types import Demonstration, Sample
 
 log = logging.getLogger(__name__)
+WORLD_END = "attempt : {answer}\nscore : {score}"
 
 
-def judgment_lessons(samples: Sequence[Sample], *, line: str = "score : {score}") -> list[Demonstration]:
+def judgment_lessons(samples: Sequence[Sample], *, end: str = WORLD_END) -> list[Demonstration]:
     """Each judging sample with its right solution as rationale, and then the score that the shown answer deserves.
 
-    The judge so learns to solve the question by itself before it looks at what the answer says. A sample without a
-    known solution is left out, and how many is logged.
+    The judge so learns to solve the question by itself before it looks at what the answer says. Between the two the
+    answer is said again: a small model compares what stands side by side much sooner than what stands far apart. A
+    sample without a known solution is left out, and how many is logged.
 
     Paper: "Self-Rationalization Improves LLM as a Fine-grained Judge", arXiv:2410.05495 (its judge is first fine-tuned
     on rationales with scores).
@@ -26,18 +28,20 @@ def judgment_lessons(samples: Sequence[Sample], *, line: str = "score : {score}"
 
     Args:
         samples: what `data.judging` gives.
-        line: the last line, with `{score}`, such that `critics.GivenScore` can read it; the tiny VLM knows the default.
+        end: the lines after the solution, with `{score}`, such that `critics.GivenScore` can read them, and `{answer}`,
+            the answer that is judged; the tiny VLM knows the words of the default.
 
     Raises:
-        ValueError: when the line has no place for the score, or no sample has a solution.
+        ValueError: when the end has no place for the score, or no sample has a solution.
     """
-    if "{score}" not in line:
-        raise ValueError(f"line {line!r} has no field {{score}}: the judge would learn to give none")
-    rows = [
-        Demonstration(ask(s, "{question}"), f"{s.meta[JUDGING][SOLUTION]}\n{line.format(score=s.answer)}", source=s.id)
-        for s in samples
-        if s.meta.get(JUDGING, {}).get(SOLUTION)
-    ]
+    if "{score}" not in end:
+        raise ValueError(f"end {end!r} has no field {{score}}: the judge would learn to give none")
+    rows = []
+    for s in samples:
+        facts = s.meta.get(JUDGING, {})
+        if facts.get(SOLUTION):
+            last = end.replace("{answer}", facts["answer"]).replace("{score}", s.answer or "")
+            rows.append(Demonstration(ask(s, "{question}"), f"{facts[SOLUTION]}\n{last}", source=s.id))
     if len(rows) < len(samples):
         log.warning("judgment_lessons: %d of %d samples have no solution", len(samples) - len(rows), len(samples))
     if samples and not rows:

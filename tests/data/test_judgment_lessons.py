@@ -25,7 +25,7 @@ def test_a_judgment_is_the_right_solution_and_the_score_that_the_shown_answer_de
     for row, task in zip(rows, tasks, strict=True):
         was, facts = by_id[row.source], task.meta["judging"]
         deserved = 5 if facts["answer"] == was.answer else 1
-        assert row.completion == f"{gold(was)}\nscore : {deserved}"
+        assert row.completion == f"{gold(was)}\nattempt : {facts['answer']}\nscore : {deserved}"
         assert judge_reply.score(row.completion, 1, 5) == deserved
         assert asked(row) == f"{was.question}\nattempt : {facts['answer']}\nscore the attempt from 1 to 5 ."
     assert {row.completion[-1] for row in rows} == {"1", "5"}
@@ -33,13 +33,13 @@ def test_a_judgment_is_the_right_solution_and_the_score_that_the_shown_answer_de
 
 def test_a_column_with_solutions_serves_as_well_and_rows_without_are_counted(caplog):
     tasks = judging([WRITTEN, Sample("x", "Which ?", (), "A", ("a", "b"))], right=1.0)
-    (row,) = judgment_lessons(tasks, line="Score: {score}")
-    assert row.completion == "It barks.\nScore: 5" and row.source == "judge-w"
+    (row,) = judgment_lessons(tasks, end="The answer was {answer}.\nScore: {score}")
+    assert row.completion == "It barks.\nThe answer was (B) a dog.\nScore: 5" and row.source == "judge-w"
     assert "judgment_lessons: 1 of 2 samples have no solution" in caplog.text
     with pytest.raises(ValueError, match=r"none of 1 samples has a solution on record: give it what"):
         judgment_lessons(tasks[1:])
-    with pytest.raises(ValueError, match=r"line 'Score' has no field \{score\}"):
-        judgment_lessons(tasks, line="Score")
+    with pytest.raises(ValueError, match=r"end 'Score' has no field \{score\}"):
+        judgment_lessons(tasks, end="Score")
 
 
 def test_a_comparison_is_taught_in_both_orders_with_the_letter_of_the_right_one():
