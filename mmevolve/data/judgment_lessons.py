@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from mmevolve.answers import extract
 from mmevolve.prompts import template
 from mmevolve.prompts.error_list import ERRORS
 from mmevolve.prompts.judging import JUDGING, SOLUTION
@@ -53,15 +54,20 @@ def judgment_lessons(samples: Sequence[Sample], *, end: str = WORLD_END) -> list
 
 
 def comparison_lessons(
-    samples: Sequence[Sample], *, words: str = "judge_pair_direct", first: bool = False, prompt: str = "question"
+    samples: Sequence[Sample],
+    *,
+    words: str = "judge_pair_direct",
+    solve: bool = False,
+    first: bool = False,
+    prompt: str = "question",
 ) -> list[Demonstration]:
     """A right solution beside one with known errors, in both orders, with the letter of the right one.
-
-    The judge gives its letter at once, as `critics.PairwiseJudge` and `selectors.InternalPairs` ask it to.
 
     Args:
         samples: what `data.critiquing` gives; a solution without an error makes no row.
         words: template of the request, with `{question}`, `{first}` and `{second}`.
+        solve: write the right solution and both answers before the letter; pairs that end in the same answer then make
+            no row. Without it the letter comes at once, as `selectors.InternalPairs` asks for it.
         first: teach each right solution under the plain prompt as well, so that answering is not forgotten.
         prompt: template of the plain question.
 
@@ -74,13 +80,14 @@ def comparison_lessons(
             raise ValueError(f"prompt '{words}' has no field {field}: the judge would not see it")
     rows = []
     for s in samples:
-        if not s.meta[ERRORS]:
-            continue
         question = Sample(s.id, s.meta["question"], s.images)
         right, wrong = s.meta["solution"], "\n".join(s.meta["steps"])
-        for one, other, letter in ((right, wrong, "A"), (wrong, right, "B")):
-            chat = ask(question, text, first=one, second=other)
-            rows.append(Demonstration(chat, f"better : {letter}", source=s.id))
-        if first:
-            rows.append(Demonstration(ask(question, template(prompt)), right, source=s.id))
+        ends = {text: extract(text) for text in (right, wrong)}
+        if s.meta[ERRORS] and not (solve and ends[right] == ends[wrong]):
+            for one, other, letter in ((right, wrong, "A"), (wrong, right, "B")):
+                chat = ask(question, text, first=one, second=other)
+                before = f"{right}\nA : {ends[one]}\nB : {ends[other]}\n" if solve else ""
+                rows.append(Demonstration(chat, f"{before}better : {letter}", source=s.id))
+            if first:
+                rows.append(Demonstration(ask(question, template(prompt)), right, source=s.id))
     return rows

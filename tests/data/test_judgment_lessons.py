@@ -59,6 +59,21 @@ def test_a_comparison_is_taught_in_both_orders_with_the_letter_of_the_right_one(
         assert there.prompt[-1]["content"][0]["image"] == task.images[0]
 
 
+def test_the_judge_may_solve_the_question_before_it_compares():
+    tasks = critiquing(WORLD, words="world_critique")
+    apart = [t for t in tasks if t.meta["steps"][-1] != t.meta["solution"].splitlines()[-1]]
+    assert 0 < len(apart) < len(tasks), "some errors leave the answer as it is"
+    rows = comparison_lessons(tasks, words="world_compare", solve=True)
+    assert len(rows) == 2 * len(apart)
+    for (there, back), task in zip(zip(rows[::2], rows[1::2], strict=True), apart, strict=True):
+        solution = task.meta["solution"]
+        right = solution.rsplit(" : ", 1)[1]
+        wrong = task.meta["steps"][-1].removeprefix("answer : ")
+        assert there.completion == f"{solution}\nA : {right}\nB : {wrong}\nbetter : A"
+        assert back.completion == f"{solution}\nA : {wrong}\nB : {right}\nbetter : B"
+        assert judge_reply.better(back.completion) == "B"
+
+
 def test_answering_can_be_taught_beside_it():
     tasks = critiquing(WORLD[:5], words="world_critique")
     rows = comparison_lessons(tasks, words="world_compare", first=True)
