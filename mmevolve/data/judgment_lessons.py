@@ -13,10 +13,11 @@ from mmevolve.text import ask
 from mmevolve.types import Demonstration, Sample
 
 log = logging.getLogger(__name__)
-WORLD_END = "attempt : {answer}\nscore : {score}"
 
 
-def judgment_lessons(samples: Sequence[Sample], *, end: str = WORLD_END) -> list[Demonstration]:
+def judgment_lessons(
+    samples: Sequence[Sample], *, end: str = "attempt : {answer}\nscore : {score}"
+) -> list[Demonstration]:
     """Each judging sample with its right solution as rationale, and then the score that the shown answer deserves.
 
     The judge so learns to solve the question by itself before it looks at what the answer says. Between the two the
