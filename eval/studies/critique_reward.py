@@ -46,8 +46,8 @@ from mmevolve.verbs import group
 
 MODEL = "mmevolve:tiny_vlm_dialogue"
 FAMILIES = ("compare", "total", "removal", "two_hop")
-FORM: dict[str, Any] = {"words": "world_critique", "form": "verdicts"}
-LESSONS, LESSON_STEPS, LESSON_ROWS, LESSON_RATE = 4800, 400, 32, 1e-3
+FORM: dict[str, Any] = {"words": "world_critique", "form": "beside"}
+LESSONS, LESSON_STEPS, LESSON_ROWS, LESSON_RATE = 4800, 600, 32, 1e-3
 TAUGHT, PAIRS, RATE = 900, 16, 5e-4
 HELD, ATTEMPTS = 100, 4
 # Arm -> where the head reads, weight of the language loss, steps, critiques that it is asked with.

@@ -12,7 +12,10 @@ from mmevolve.critics.written import Written
 from mmevolve.protocols import Critic
 from mmevolve.types import Critique, Sample, Trajectory
 
-_LINE = re.compile(r"(?:step|look)\s{0,3}(\d{1,3})\s{0,3}:([^;]*)(?:;\s{0,3}(?:right|wrong))?", re.IGNORECASE)
+_LINE = re.compile(
+    r"(?:step|look)\s{0,3}(\d{1,3})\s{0,3}:([^;]*)(;\s{0,3}\S{1,20}\s{0,3}(?=;))?(?:;\s{0,3}(?:right|wrong))?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -126,5 +129,6 @@ def compared(text: str, steps: Sequence[str]) -> str:
             lines.append(line)
             continue
         seen, stated = " ".join(found[2].split()), " ".join(steps[k - 1].split())
-        lines.append(f"step {k} : {seen} ; {'right' if seen == stated else 'wrong'}")
+        came_to = f" ; {stated.split()[-1]}" if found[3] and stated else ""  # of a critique that says it, too
+        lines.append(f"step {k} : {seen}{came_to} ; {'right' if seen == stated else 'wrong'}")
     return "\n".join(lines)

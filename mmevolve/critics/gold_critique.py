@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from mmevolve.data.shapes.dataset import world_of
 from mmevolve.data.shapes.mended import mended
-from mmevolve.prompts.error_list import looks, verdicts
+from mmevolve.prompts.error_list import StepForm, stepwise
 from mmevolve.types import Critique, Sample, Trajectory
 
 
@@ -23,14 +23,15 @@ class GoldCritique:
 
     Attributes:
         name: the column other parts refer to.
-        form: `verdicts` (each step as it should be, and whether it is) or `looks` (without the verdict).
+        form: `verdicts` (each step as it should be, and whether it is), `beside` (with what it came to before the
+            verdict) or `looks` (without one).
     """
 
     sees_image: ClassVar[bool] = True
     sees_outcome: ClassVar[bool] = True
 
     name: str = "gold"
-    form: Literal["verdicts", "looks"] = "verdicts"
+    form: StepForm = "verdicts"
 
     def __call__(self, items: Sequence[tuple[Sample, Trajectory]]) -> Iterator[Critique]:
         for sample, t in items:
@@ -46,5 +47,5 @@ class GoldCritique:
                 yield Critique(t.id, self.name, None, sees_image=True, error=why)
                 continue
             scores = tuple(float(" ".join(a.split()) == b) for a, b in zip(steps, should, strict=True))
-            text = looks(should) if self.form == "looks" else verdicts(steps, should)
+            text = stepwise(self.form, steps, should)
             yield Critique(t.id, self.name, min(scores), scores, text, sees_image=True)

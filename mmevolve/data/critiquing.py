@@ -18,12 +18,12 @@ from typing import Annotated, Any, Literal
 from mmevolve.config.ranges import Range
 from mmevolve.data.shapes.errors import Corrupted, corrupted
 from mmevolve.prompts import template
-from mmevolve.prompts.error_list import ERRORS, KINDS, ErrorKind, as_meta, listed, looks, verdicts
+from mmevolve.prompts.error_list import ERRORS, KINDS, ErrorKind, as_meta, listed, stepwise
 from mmevolve.text import ask, assistant, split_steps, stable_seed
 from mmevolve.types import Demonstration, Sample
 
 log = logging.getLogger(__name__)
-Form = Literal["list", "looks", "verdicts"]
+Form = Literal["list", "looks", "verdicts", "beside"]
 # Puts so many errors into each sample's right solution, by a seed each; None where it could not.
 Inserter = Callable[[Sequence[Sample], Sequence[int], Sequence[int]], list[Corrupted | None]]
 SAID: tuple[ErrorKind, ...] = ("perception", "logic", "arithmetic", "hallucinated object")  # visible in a step's words
@@ -79,7 +79,8 @@ def critiquing(
         clean: share of solutions that are left right.
         words: template of the task, with `{question}` and `{steps}`; it may have `{answer}`.
         form: of the reference critique: a line an error; every step as it should be (`looks`): an error where that
-            differs from what the step says; or every step as it should be with whether it is (`verdicts`).
+            differs from what the step says; every step as it should be with whether it is (`verdicts`); or the same
+            with what the step came to before the verdict (`beside`), which a small model learns to compare.
         regions: show the boxes that steps cite.
         seed: another seed puts other errors in.
 
@@ -157,8 +158,7 @@ def task(sample: Sample, made: Corrupted, text: str, form: Form, regions: bool) 
         "solution": "\n".join(split_steps(made.solution)),
         "family": sample.meta.get("family"),
     }
-    said = {"looks": lambda: looks(made.originals), "verdicts": lambda: verdicts(now, made.originals)}
-    gold = said.get(form, lambda: _list(made))()
+    gold = _list(made) if form == "list" else stepwise(form, now, made.originals)
     return Sample(
         f"critique-{sample.id}", message["content"][-1]["text"], sample.images, gold, source=sample.source, meta=meta
     )

@@ -1,9 +1,10 @@
 """How a critique lists the errors of a solution: what a prompt shows, what is read back, and how both are matched.
 
 Read are lines that begin with a step, `Step 2 (perception): the bar is blue` or `step 2 : red circles : a1 = 1 ; wrong`
-(one that ends in `; right` finds no error), numbered lines without a step, `wrong steps : 2 4`, and a sentence that
-there is no error. `look 2 : red circles : a1 b3 = 2` writes step 2 as the critic sees it, and finds an error where that
-is not what the step says: a small model sees better than it compares. Anything else is no critique.
+(one that ends in `; right` finds no error; before it may stand what the step came to: `... = 1 ; 2 ; wrong`), numbered
+lines without a step, `wrong steps : 2 4`, and a sentence that there is no error. `look 2 : red circles : a1 b3 = 2`
+writes step 2 as the critic sees it, and finds an error where that is not what the step says: a small model sees better
+than it compares. Anything else is no critique.
 
 Paper: Zhang et al. 2024, "Critic-V", arXiv:2411.18203 (critiques are numbered detections; Jaccard of detected and
 inserted errors). Differs: the forms are ours; the overlap is counted by matching, where the makers' code has a model
@@ -20,6 +21,7 @@ from typing import Any, Literal
 from mmevolve.types import Step
 
 ErrorKind = Literal["perception", "logic", "arithmetic", "hallucinated object", "region"]
+StepForm = Literal["looks", "verdicts", "beside"]
 KINDS: tuple[ErrorKind, ...] = ("perception", "logic", "arithmetic", "hallucinated object", "region")
 ERRORS = "errors"  # the key of a sample's `meta` under which its known errors stand
 _LONGEST = 20_000  # characters of a critique; what follows is not read
@@ -32,7 +34,7 @@ _CLEAN = re.compile(
     r"(?:is |are )?(?:right|correct)\b|wrong steps? : none\b)",
     re.IGNORECASE,
 )
-_VERDICT = re.compile(r"(.*?);\s{0,3}(right|correct|wrong|incorrect)\W{0,3}", re.IGNORECASE)
+_VERDICT = re.compile(r"(.*?)(?:\s;\s\S{1,20}\s)?;\s{0,3}(right|correct|wrong|incorrect)\W{0,3}", re.IGNORECASE)
 _FIRST = re.compile(r"(right|correct|wrong|incorrect)\b[\s:.,;-]{0,4}(.*)", re.IGNORECASE)
 _KIND = re.compile(rf"({'|'.join(KINDS)})(?:\s(?:error|mistake))?\W{{0,4}}(.*)", re.IGNORECASE)
 
@@ -82,21 +84,26 @@ def listed(steps: Sequence[Step], *, regions: bool = False) -> str:
     return "\n".join(lines)
 
 
-def looks(originals: Sequence[str]) -> str:
-    """A critique that writes every step as it should be."""
-    return "\n".join(f"look {k} : {text}" for k, text in enumerate(originals, start=1))
+def stepwise(form: StepForm, steps: Sequence[str], originals: Sequence[str]) -> str:
+    """A critique that writes every step as it should be.
 
+    `looks` is that alone, `verdicts` has beside each whether it is what the step says, and `beside` first what the step
+    came to, its last word: a small model compares what stands side by side.
 
-def verdicts(steps: Sequence[str], originals: Sequence[str]) -> str:
-    """A critique that writes every step as it should be, and whether that is what it says.
-
-    >>> verdicts(["2 + 2 = 5"], ["2 + 2 = 4"])
+    >>> stepwise("looks", ["2 + 2 = 5"], ["2 + 2 = 4"])
+    'look 1 : 2 + 2 = 4'
+    >>> stepwise("verdicts", ["2 + 2 = 5"], ["2 + 2 = 4"])
     'step 1 : 2 + 2 = 4 ; wrong'
+    >>> stepwise("beside", ["2 + 2 = 5"], ["2 + 2 = 4"])
+    'step 1 : 2 + 2 = 4 ; 5 ; wrong'
     """
-    pairs = enumerate(zip(steps, originals, strict=True), start=1)
-    return "\n".join(
-        f"step {k} : {text} ; {'right' if ' '.join(said.split()) == text else 'wrong'}" for k, (said, text) in pairs
-    )
+    lines = []
+    for k, (said, text) in enumerate(zip(steps, originals, strict=True), start=1):
+        words = said.split()
+        verdict = "right" if " ".join(words) == text else "wrong"
+        came_to = f" ; {words[-1]}" if form == "beside" and words else ""
+        lines.append(f"look {k} : {text}" if form == "looks" else f"step {k} : {text}{came_to} ; {verdict}")
+    return "\n".join(lines)
 
 
 def boxes_of(step: Step) -> str:

@@ -7,6 +7,7 @@ from mmevolve.critics.gold_critique import GoldCritique
 from mmevolve.data.critiquing import critiquing
 from mmevolve.data.shapes.dataset import gold, shapes
 from mmevolve.models.scripted import Scripted
+from mmevolve.prompts.error_list import parse
 from mmevolve.text import split_steps
 from mmevolve.types import Step, Trajectory
 
@@ -95,6 +96,10 @@ def test_only_lines_that_write_a_step_of_the_attempt_are_compared():
         "step 1 : red circles : a1 b2 = 2 ; right\nstep 2 : answer : 3 ; wrong\nstep 3 : answer : 2 ; right\nNo errors."
     )
     assert compared("", steps) == ""
+    beside = "step 1 : red circles : a1 = 1 ; 2 ; right\nstep 2 : answer : 2 ; 3 ; wrong"
+    assert compared(beside, steps) == ("step 1 : red circles : a1 = 1 ; 2 ; wrong\nstep 2 : answer : 2 ; 2 ; right"), (
+        "what the step came to stays, as it is"
+    )
 
 
 def test_a_rule_compares_what_the_model_wrote_and_nothing_else():
@@ -102,7 +107,7 @@ def test_a_rule_compares_what_the_model_wrote_and_nothing_else():
         CritiqueReward(model(), "none", verdicts="rule")
 
 
-@pytest.mark.parametrize("form", ["looks", "verdicts"])
+@pytest.mark.parametrize("form", ["looks", "verdicts", "beside"])
 def test_on_inserted_errors_the_gold_critique_is_the_one_that_is_taught(form):
     tasks = critiquing(SAMPLES, words="world_critique", form=form, clean=0.2, most=3)
     by_id = {f"critique-{s.id}": s for s in SAMPLES}
@@ -112,8 +117,11 @@ def test_on_inserted_errors_the_gold_critique_is_the_one_that_is_taught(form):
         assert said.text == task.answer
         assert [i for i, s in enumerate(said.step_scores) if s == 0] == [e["step"] for e in task.meta["errors"]]
         assert said.score == float(not task.meta["errors"])
-        whole = GoldCritique(form="verdicts")([(sample, attempt(sample, *task.meta["steps"]))])
-        assert compared(said.text, task.meta["steps"]) == next(whole).text
+        by_rule = compared(said.text, task.meta["steps"])
+        whole = GoldCritique(form="verdicts" if form == "looks" else form)
+        assert by_rule == next(whole([(sample, attempt(sample, *task.meta["steps"]))])).text
+        found = {d.step for d in parse(said.text, task.meta["steps"])}
+        assert found == {e["step"] for e in task.meta["errors"]}, "it is read as it was meant"
 
 
 def test_a_number_that_the_world_has_no_word_for_is_no_critique():
