@@ -123,9 +123,8 @@ def test_a_misspelt_key_of_a_shipped_recipe_is_caught(strict, keys_of_recipes):
     assert tried > 10 * KEYS
     assert sum(tally.placed for tally in ours) >= 0.95 * tried
     assert sum(tally.named for tally in ours) >= 0.95 * tried
-    known = [
-        case for case in cases if case[0].kind != "own"
-    ]  # words that only their reader knows are not judged nearby
+    # Words that only their reader knows are not judged nearby.
+    known = [case for case in cases if case[0].kind != "own"]
     assert strict.same_as_whole(known, many=12, seed=1) == []
 
 
