@@ -64,11 +64,15 @@ def comparison_lessons(
 ) -> list[Demonstration]:
     """A right solution beside one with known errors, in both orders, with the letter of the right one.
 
+    Paper: Zheng et al. 2023, "Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena", arXiv:2306.05685 (pairwise
+    comparison in both orders).
+    Differs: taught, from solutions whose errors are known; the paper's judges are asked as they are.
+
     Args:
         samples: what `data.critiquing` gives; a solution without an error makes no row.
         words: template of the request, with `{question}`, `{first}` and `{second}`.
-        solve: write the right solution and both answers before the letter; pairs that end in the same answer then make
-            no row. Without it the letter comes at once, as `selectors.InternalPairs` asks for it.
+        solve: write the right solution and both answers before the letter; pairs that end in the same answer, or in
+            none, then make no row. Without it the letter comes at once, as `selectors.InternalPairs` asks for it.
         first: teach each right solution under the plain prompt as well, so that answering is not forgotten.
         prompt: template of the plain question.
 
@@ -83,8 +87,9 @@ def comparison_lessons(
     for s in samples:
         question = Sample(s.id, s.meta["question"], s.images)
         right, wrong = s.meta["solution"], "\n".join(s.meta["steps"])
-        ends = {text: extract(text) for text in (right, wrong)}
-        if s.meta[ERRORS] and not (solve and ends[right] == ends[wrong]):
+        ends = {solution: extract(solution) for solution in (right, wrong)}
+        told_apart = None not in ends.values() and ends[right] != ends[wrong]
+        if s.meta[ERRORS] and (told_apart or not solve):
             for one, other, letter in ((right, wrong, "A"), (wrong, right, "B")):
                 chat = ask(question, text, first=one, second=other)
                 before = f"{right}\nA : {ends[one]}\nB : {ends[other]}\n" if solve else ""

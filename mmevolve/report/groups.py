@@ -164,12 +164,9 @@ def _wrong_step(folder: RunFolder) -> Iterator[Worth]:
 
 
 def _disagree(folder: RunFolder) -> Iterator[Worth]:
+    told = accuracy_critic(folder)
     for tables in _rounds(folder):
-        truth = (
-            ORACLE
-            if any(c.critic == ORACLE for c in tables.critiques)
-            else verifier(tables.critiques, accuracy_critic(folder))
-        )
+        truth = ORACLE if any(c.critic == ORACLE for c in tables.critiques) else verifier(tables.critiques, told)
         found: list[tuple[float, Attempt]] = []
         learned = step_critics(tables.critiques)
         for attempts in tables.attempts.values():
