@@ -16,6 +16,7 @@ from pathlib import Path
 from mmevolve import verbs
 from mmevolve.critics.answer import AnswerMatch
 from mmevolve.critics.oracle import Oracle
+from mmevolve.durable import put_text
 from mmevolve.metrics.feedback_effect import FeedbackEffect, chains
 from mmevolve.metrics.leave_alone import LeaveAlone, TooFew
 from mmevolve.metrics.lucky_guess import LuckyGuess
@@ -84,9 +85,9 @@ def correct(
         return 2
     file = Path(run) / "correction.json"
     numbers = {p.label: {k: v if math.isfinite(v) else None for k, v in p.numbers.items()} for p in places}
-    file.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    put_text(file, json.dumps(numbers, indent=1) + "\n")
     where = Path(html) if html else Path(run) / "correction.html"
-    where.write_text(page(Path(run).resolve().name, places, left_out), encoding="utf-8")
+    put_text(where, page(Path(run).resolve().name, places, left_out))
     print("\n".join(lines(places)).lstrip("\n"))
     for what in left_out:
         print(f"left out: {what}", file=sys.stderr)

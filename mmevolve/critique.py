@@ -27,6 +27,7 @@ from mmevolve.controls import pictures
 from mmevolve.controls.grounding import under
 from mmevolve.critique_numbers import grounded, lines, measured
 from mmevolve.critique_rows import LOOP, given
+from mmevolve.durable import put_text
 from mmevolve.labelled_steps import Patient
 from mmevolve.launch import lock, quiet_libraries
 from mmevolve.report.folder import is_run, open_run
@@ -95,7 +96,7 @@ def critique(
         return 2
     file = folder / f"critique_{judge.name}.json"
     kept = {p: {k: v if math.isfinite(v) else None for k, v in own.items()} for p, own in numbers.items()}
-    file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    put_text(file, json.dumps(kept, indent=1) + "\n")
     print("\n".join(_about(judge)))
     for place in places:
         print("\n".join(["", f"{place.label}:", *lines(numbers[place.label], judge.name, controls)]))

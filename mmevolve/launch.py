@@ -21,6 +21,7 @@ from typing import Any
 from mmevolve import ranks
 from mmevolve.config import ConfigError, Recipe, build, check_recipe, load, resolved
 from mmevolve.console import Console, shown_on
+from mmevolve.durable import put_text
 
 PACKAGES = ("mmevolve", "torch", "transformers", "peft", "lightning", "datasets", "tokenizers", "numpy", "pyarrow")
 
@@ -265,16 +266,15 @@ def note_run(recipe: Recipe, folder: Path) -> None:
         "cores": os.cpu_count(),
         **versions,
     }
-    (folder / "recipe.yaml").write_text(recipe.text)
-    (folder / "resolved.yaml").write_text(resolved(recipe))
-    (folder / "environment.json").write_text(json.dumps(environment, indent=1))
+    put_text(folder / "recipe.yaml", recipe.text)
+    put_text(folder / "resolved.yaml", resolved(recipe))
+    put_text(folder / "environment.json", json.dumps(environment, indent=1))
 
 
 def keep_times(folder: Path, console: Console, seconds: float) -> None:
     """Add this process's stage times to what earlier tries of the same run took."""
-    path, aside = folder / "timings.json", folder / "timings.json.tmp"
-    aside.write_text(json.dumps({**_times(folder), **console.seconds, "total": round(seconds, 2)}, indent=1))
-    os.replace(aside, path)
+    times = {**_times(folder), **console.seconds, "total": round(seconds, 2)}
+    put_text(folder / "timings.json", json.dumps(times, indent=1))
 
 
 def spent_before(folder: Path) -> float:

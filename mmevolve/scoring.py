@@ -25,6 +25,7 @@ from mmevolve.config.tree import TARGET, Entry, Items, Keyed, Leaf, Node, refere
 from mmevolve.console import Console, shown_on
 from mmevolve.critics.answer import AnswerMatch
 from mmevolve.critics.oracle import Oracle
+from mmevolve.durable import put_text
 from mmevolve.labelled_steps import judged_benchmark
 from mmevolve.launch import lock, loop_name, quiet_libraries
 from mmevolve.metrics.best_of_n import BestOfN
@@ -89,10 +90,10 @@ def score(
         return 2
     numbers = {place.label: measured(place.groups, judge.name) for place in found}
     file = Path(run) / f"score_{judge.name}.json"
-    file.write_text(json.dumps(_without_nan(numbers), indent=1) + "\n", encoding="utf-8")
+    put_text(file, json.dumps(_without_nan(numbers), indent=1) + "\n")
     tables, drawn = list(blocks(judge.name, numbers)), list(curves(judge.name, numbers))
     html = Path(run) / f"score_{judge.name}.html"
-    html.write_text(page(judge.name, trained, tables, drawn), encoding="utf-8")
+    put_text(html, page(judge.name, trained, tables, drawn))
     print("\n".join(page_lines(judge.name, tables, drawn)))
     print(f"\npage in {html}, numbers in {file}, every critique in round=*/score_{judge.name}*.parquet")
     return 0

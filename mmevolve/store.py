@@ -5,10 +5,10 @@
                                 /checkpoint/            what training left, with checksums
     runs/<name>/images/<sha-256>.<format>               each image once
 
-A table is written aside and renamed, so a kill leaves it whole or absent; a long stage is made of units, so a kill
-loses at most the unit in flight. Each table carries a description of the settings and inputs that made it. When they
-have changed since, the store refuses and names the setting. Data pages and headers carry checksums, so a damaged table
-is noticed when it is read.
+A table is written aside, flushed and renamed, so a kill or a power cut leaves it whole or absent; a long stage is made
+of units, so either loses at most the unit in flight. Each table carries a description of the settings and inputs that
+made it. When they have changed since, the store refuses and names the setting. Data pages and headers carry checksums,
+so a damaged table is noticed when it is read.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 
 from mmevolve import ranks, types
 from mmevolve.console import Console, current
+from mmevolve.durable import flush, put
 from mmevolve.keys import describe_call, difference, with_images
 from mmevolve.types import from_row, to_row
 
@@ -141,7 +142,7 @@ class RunStore:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 aside = path.with_name(path.name + ".tmp")
                 shutil.copyfile(twin, aside)
-                os.replace(aside, path)
+                put(aside, path)
         return self.once(at, table, verb, *args, **kwargs)
 
     def _by_units(self, path: Path, made: Units, key: Any) -> list[Any]:
@@ -172,10 +173,10 @@ class RunStore:
         """
         aside = path.with_name(path.name + ".tmp")
         try:
-            table = self._table([self.keep_images(r) for r in rows], key)
+            table = self._table(self._keep_images(rows), key)
             path.parent.mkdir(parents=True, exist_ok=True)
             pq.write_table(table, aside, compression="zstd", write_page_checksum=True, write_statistics=False)
-            os.replace(aside, path)
+            put(aside, path)
         except OSError as error:
             if aside.exists():
                 aside.unlink()
@@ -215,20 +216,27 @@ class RunStore:
         path = self.round_folder(round) / f"{name}.parquet"
         return self.read(path) if path.exists() else []
 
-    def keep_images(self, row: Any) -> Any:
-        """Put image bytes into the run's image folder, once each, and refer to the file instead."""
-        return row if isinstance(row, Mapping) else with_images(row, self._image)
+    def _keep_images(self, rows: Iterable[Any]) -> list[Any]:
+        """Put image bytes into the run's image folder, once each, and refer to the files instead."""
+        images, found = Path(self.path) / "images", False
 
-    def _image(self, ref: str | bytes) -> str:
-        if isinstance(ref, str):
-            return ref
-        path = Path(self.path) / "images" / f"{hashlib.sha256(ref).hexdigest()}.{image_format(ref)}"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_suffix(".tmp")
-            aside.write_bytes(ref)
-            os.replace(aside, path)
-        return str(path)
+        def file(ref: str | bytes) -> str:
+            nonlocal found
+            if isinstance(ref, str):
+                return ref
+            found, path = True, images / f"{hashlib.sha256(ref).hexdigest()}.{image_format(ref)}"
+            if not path.exists():
+                images.mkdir(parents=True, exist_ok=True)
+                aside = path.with_suffix(".tmp")
+                aside.write_bytes(ref)
+                flush(aside)
+                os.replace(aside, path)
+            return str(path)
+
+        kept = [row if isinstance(row, Mapping) else with_images(row, file) for row in rows]
+        if found:
+            flush(images)  # once for all: they are there before the table that names them
+        return kept
 
     def _portable(self, row: dict[str, Any], *, back: bool = False) -> dict[str, Any]:
         """Image paths as seen from the run folder, so that a run can be moved and two runs compared byte for byte."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmevolve.durable import put_text
 from mmevolve.report.folder import RunFolder, open_run
 from mmevolve.report.numbers import ACCURACY, SHORT, Point, benchmarks, gain_of, main_evaluation, points
 
@@ -66,8 +66,4 @@ def _gained(folder: RunFolder, found: Sequence[Point], evaluation: str, number: 
 
 def write_summary(path: str, summary: Mapping[str, Any]) -> Path:
     """Write `summary.json` into the run folder, whole or not at all."""
-    file = Path(path) / "summary.json"
-    aside = file.with_suffix(".json.tmp")
-    aside.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(aside, file)
-    return file
+    return put_text(Path(path) / "summary.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")

@@ -22,6 +22,7 @@ LEVELS = (
         "config",
         "statistics",
         "console",
+        "durable",
         "ranks",
         "keys",
         "logistic",

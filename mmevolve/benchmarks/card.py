@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from mmevolve.benchmarks.load import Loaded
 from mmevolve.benchmarks.read import shown
 from mmevolve.benchmarks.score import Scored
 from mmevolve.benchmarks.spec import Benchmark
+from mmevolve.durable import put_text
 from mmevolve.statistics import minimum_detectable_effect
 
 LONGEST = 24  # lines of accuracy by column
@@ -96,14 +96,14 @@ def scores(loaded: Loaded, author: str, scored: Sequence[Scored], found: Sequenc
 def write_results(folder: Path, rows: Sequence[Mapping[str, Any]], said: Mapping[str, Any]) -> None:
     """`results.jsonl` and `scores.json`, each whole or absent; the same results give the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    _put(folder / "results.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    put_text(folder / "results.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     write_json(folder / "scores.json", said)
 
 
 def write_json(path: Path, said: Mapping[str, Any]) -> None:
     """A JSON file, whole or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _put(path, json.dumps(said, indent=1, ensure_ascii=False) + "\n")
+    put_text(path, json.dumps(said, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_log(folder: Path, done: Sequence[tuple[Loaded, str, Sequence[Scored], Sequence[Figure]]]) -> list[Path]:
@@ -124,7 +124,7 @@ def write_log(folder: Path, done: Sequence[tuple[Loaded, str, Sequence[Scored], 
     for loaded, author, scored, found in done:
         rows = _log_rows(loaded.spec, scored)
         path = folder / f"samples_{loaded.slug}.jsonl"
-        _put(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        put_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         written.append(path)
         numbers: dict[str, Any] = {"alias": loaded.label}
         for figure in found:
@@ -146,7 +146,7 @@ def write_log(folder: Path, done: Sequence[tuple[Loaded, str, Sequence[Scored], 
         whole["task_hashes"][loaded.slug] = _hash("".join(f"sample_{i}{row['doc_hash']}" for i, row in enumerate(rows)))
         whole["model_source"], whole["model_name"] = "mmevolve", author
         whole["model_name_sanitized"] = author.replace("/", "__")
-    _put(folder / "results.json", json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+    put_text(folder / "results.json", json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
     return [folder / "results.json", *written]
 
 
@@ -176,9 +176,3 @@ def _hash(text: str) -> str:
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _put(path: Path, text: str) -> None:
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)

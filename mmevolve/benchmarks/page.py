@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from mmevolve.benchmarks.rows import value_of
 from mmevolve.benchmarks.score import Scored, judge
 from mmevolve.benchmarks.spans import Span, spans
 from mmevolve.benchmarks.spec import Benchmark
+from mmevolve.durable import put_text
 from mmevolve.report.evaluation_page import Attempt, Card, Measure, Question, page
 from mmevolve.report.evaluation_page import Step as PageStep
 from mmevolve.types import ImageRef
@@ -48,11 +48,7 @@ class Done:
 
 def write_page(path: Path, done: Sequence[Done]) -> Path:
     """Write the page, whole or not at all; the same results give the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(page([(_card(d), _questions(d)) for d in done]), encoding="utf-8")
-    os.replace(aside, path)
-    return path
+    return put_text(path, page([(_card(d), _questions(d)) for d in done]))
 
 
 def _card(done: Done) -> Card:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +10,7 @@ from threading import Lock
 from urllib.parse import unquote, urlsplit
 
 from mmevolve.config.errors import ConfigError
+from mmevolve.durable import put, put_text
 from mmevolve.explorer.book import read_book
 from mmevolve.explorer.site import Site
 from mmevolve.report.folder import is_run, open_run
@@ -103,13 +103,11 @@ def _write(site: Site, out: Path) -> int:
     if out.suffix == ".html":
         if out.is_dir():
             raise ConfigError(f"{out} is a folder; name a file, or a folder without .html", "explore --out")
-        text = site.one_file().encode()
-        out.parent.mkdir(parents=True, exist_ok=True)
-        aside = out.with_name(out.name + ".tmp")
-        aside.write_bytes(text)
-        os.replace(aside, out)
-        print(f"{out} ({memory(len(text))})")
-        if len(text) > LARGE:
+        text = site.one_file()
+        put_text(out, text)
+        size = len(text.encode())
+        print(f"{out} ({memory(size)})")
+        if size > LARGE:
             print("a browser takes long over one file of this size: leave .html out to get a folder", file=sys.stderr)
         return 0
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "explorer.js").is_file())):
@@ -124,6 +122,6 @@ def _write(site: Site, out: Path) -> int:
             (aside / name).write_bytes(found[1])
             size += len(found[1])
     shutil.rmtree(out, ignore_errors=True)
-    os.replace(aside, out)
+    put(aside, out)
     print(f"{out / 'index.html'} ({memory(size)} in the folder)")
     return 0

@@ -29,6 +29,7 @@ from transformers.utils import ModelOutput
 
 from mmevolve.config.ranges import Range
 from mmevolve.console import current
+from mmevolve.durable import put
 from mmevolve.models.parts import plain, trunk
 from mmevolve.models.pictures import Picture, Pictures, processor_digest, stack
 
@@ -170,7 +171,7 @@ class VisionFeatures:
         elif not file.exists():
             aside = file.with_suffix(f".{os.getpid()}.tmp")
             save_file(features, aside, {"seconds": repr(seconds)})
-            os.replace(aside, file)
+            put(aside, file)
             self._written += file.stat().st_size
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmevolve.config.errors import ConfigError
+from mmevolve.durable import put_text
 from mmevolve.report import page, svg
 from mmevolve.report.appendix import ORDER, seconds
 from mmevolve.report.compare import Shared, Side, names_of, rows_of, shared, worth_comparing
@@ -38,11 +38,7 @@ def write(first: str, second: str) -> Path:
             raise ConfigError(f"'{run}' is not a run folder: it has no recipe.yaml and no rounds", "report")
     if Path(first).resolve() == Path(second).resolve():
         raise ConfigError(f"'{first}' and '{second}' are the same run: name two", "report")
-    file = Path(first) / f"report_against_{Path(second).resolve().name}.html"
-    aside = file.with_suffix(".html.tmp")
-    aside.write_text(text(first, second), encoding="utf-8")
-    os.replace(aside, file)
-    return file
+    return put_text(Path(first) / f"report_against_{Path(second).resolve().name}.html", text(first, second))
 
 
 def text(first: str, second: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from mmevolve.config.errors import ConfigError
+from mmevolve.durable import put_text
 from mmevolve.report import appendix, reading, story
 from mmevolve.report.alarms import alarms
 from mmevolve.report.folder import RunFolder, is_run, open_run
@@ -26,11 +26,7 @@ def write(run: str) -> Path:
     """
     if not is_run(run):
         raise ConfigError(f"'{run}' is not a run folder: it has no recipe.yaml and no rounds", "report")
-    file = Path(run) / "report.html"
-    aside = file.with_suffix(".html.tmp")
-    aside.write_text(page(open_run(run)), encoding="utf-8")
-    os.replace(aside, file)
-    return file
+    return put_text(Path(run) / "report.html", page(open_run(run)))
 
 
 def page(folder: RunFolder) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from mmevolve import ranks
 from mmevolve.config.ranges import Range
+from mmevolve.durable import put
 from mmevolve.keys import describe, difference
 from mmevolve.protocols import VLM, Loss
 from mmevolve.store import RunStore, StoreError, refuse_broken, seal
@@ -161,7 +161,7 @@ class Fit:
                     (aside / "left_out.json").write_text(json.dumps(dropped, indent=1))
                 (aside / "made_by.json").write_text(json.dumps(key, indent=1, sort_keys=True))
                 seal(aside)
-                os.replace(aside, folder)  # a finished checkpoint appears in one step
+                put(aside, folder)  # a finished checkpoint appears in one step
         except (OSError, SafetensorError) as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise StoreError(
