@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 FOLDERS_CANNOT = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)  # some network disks flush files alone
@@ -24,6 +26,28 @@ def put(aside: Path, path: Path) -> None:
         flush(inside)
     os.replace(aside, path)
     flush(path.parent)
+
+
+def put_files(write: Callable[[Path], object], folder: Path, *, last: str) -> None:
+    """Have files written aside and put them into a folder one by one; what else it holds stays.
+
+    Args:
+        write: writes them into the folder that it is given.
+        folder: where they go; made if need be.
+        last: name of the file that comes last: where it is, all are.
+
+    Raises:
+        OSError: as `put`; files that came before are there.
+    """
+    aside = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(aside, ignore_errors=True)  # left by a kill
+    aside.mkdir(parents=True)
+    write(aside)
+    for file in sorted((f for f in aside.rglob("*") if f.is_file()), key=lambda f: (f.name == last, f)):
+        place = folder / file.relative_to(aside)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        put(file, place)
+    shutil.rmtree(aside)
 
 
 def put_text(path: Path, text: str) -> Path:

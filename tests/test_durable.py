@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from mmevolve import durable
+from mmevolve.models.tiny import make_tiny
 from mmevolve.store import RunStore, Units
 from mmevolve.types import Sample
 
@@ -114,6 +116,31 @@ def test_a_folder_is_put_in_place_with_all_its_files_flushed(tmp_path, monkeypat
     assert set(disk.names[aside]) == {"model.safetensors", "tokenizer"}
     assert set(disk.names[aside / "tokenizer"]) == {"vocab.json"}
     assert set(disk.names[tmp_path]) == {"checkpoint"}
+
+
+@pytest.mark.parametrize("killed_at", range(1, 9))
+def test_a_fresh_model_is_taken_as_finished_only_when_all_its_files_are_there(tmp_path, monkeypatch, killed_at):
+    def files(folder):
+        return {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    class Killed(BaseException):
+        pass
+
+    whole = files(Path(make_tiny(tmp_path / "whole", layers=1)))
+    assert "config.json" in whole and len(whole) < 8, "the last instants below lie after the last file"
+    replace, left = os.replace, [killed_at]
+
+    def one_less(a, b):
+        left[0] -= 1
+        if not left[0]:
+            raise Killed
+        replace(a, b)
+
+    with monkeypatch.context() as patched, contextlib.suppress(Killed):
+        patched.setattr(os, "replace", one_less)
+        make_tiny(tmp_path / "start", layers=1)
+    assert files(Path(make_tiny(tmp_path / "start", layers=1))) == whole
+    assert {p.name for p in tmp_path.iterdir()} == {"whole", "start"}
 
 
 @pytest.mark.parametrize("number", durable.FOLDERS_CANNOT)

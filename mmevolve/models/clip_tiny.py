@@ -21,8 +21,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from mmevolve.data.images import open_image
+from mmevolve.durable import put_files
 from mmevolve.models.tiny import PATCH, PIXELS, vocabulary
 
+CONFIG = "open_clip_config.json"  # where it is, a checkpoint is whole
 CONTEXT = 32  # nine things of three words, begin and end
 GREY = [0.5, 0.5, 0.5]
 
@@ -93,7 +95,7 @@ def make_tiny_clip(
         seed: of weights, batches and captions.
     """
     folder = Path(path)
-    if (folder / "open_clip_config.json").is_file():
+    if (folder / CONFIG).is_file():
         return str(folder)
     words = tiny_words()
     config = tiny_config(words, width=width, layers=layers)
@@ -103,11 +105,14 @@ def make_tiny_clip(
         model.visual.positional_embedding.normal_(0.0, 1.0)
     if steps:
         _train(model, words, scenes, steps=steps, batch=batch, learning_rate=learning_rate, seed=seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    words.save_pretrained(folder)
-    weights = {n: t.detach().half().contiguous() for n, t in model.state_dict().items()}
-    save_file(weights, folder / "open_clip_model.safetensors")
-    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+    def write(aside: Path) -> None:
+        words.save_pretrained(aside)
+        weights = {n: t.detach().half().contiguous() for n, t in model.state_dict().items()}
+        save_file(weights, aside / "open_clip_model.safetensors")
+        (aside / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
+
+    put_files(write, folder, last=CONFIG)
     return str(folder)
 
 

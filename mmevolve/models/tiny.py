@@ -28,7 +28,9 @@ from transformers import (
 from mmevolve import ranks
 from mmevolve.config.ranges import Range
 from mmevolve.data.images import open_image
+from mmevolve.durable import put_files
 
+CONFIG = "config.json"  # where it is, a checkpoint is whole
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>", "<image>", "<user>", "<assistant>")
 WORDS = """
 : = + - * > . , ? ; ( ) / none yes no answer red green blue yellow black circle square triangle shape circles
@@ -144,14 +146,15 @@ def make_tiny(
         eye_chart: labelled pictures that the vision tower learns first; empty leaves it as it was drawn.
         eye_steps: gradient steps on them.
     """
-    if (Path(path) / "config.json").is_file():
+    if ranks.helps():
+        ranks.wait_for(Path(path) / CONFIG)
+    if (Path(path) / CONFIG).is_file():
         return str(path)
     processor = tiny_processor()
     model = tiny_model(processor, width=width, layers=layers, seed=seed)
     if eye_chart:
         teach_eye(model, processor, eye_chart, steps=eye_steps, seed=seed)
-    model.save_pretrained(path)
-    processor.save_pretrained(path)
+    put_files(lambda aside: _save(model, processor, aside), Path(path), last=CONFIG)
     return str(path)
 
 
@@ -199,6 +202,10 @@ def teach_eye(
 def export(policy: Any, folder: str) -> str:
     """Write a trained policy as a plain checkpoint that transformers loads, without what only a run needs."""
     if not ranks.helps():
-        policy.model.save_pretrained(folder)
-        policy.processor.save_pretrained(folder)
+        put_files(lambda aside: _save(policy.model, policy.processor, aside), Path(folder), last=CONFIG)
     return folder
+
+
+def _save(model: Any, processor: Any, folder: Path) -> None:
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
