@@ -8,7 +8,7 @@ verdicts a rule has put (each step as the model wrote it beside the step of the 
 this rule calls wrong and nothing else, and with the oracle's. What the model's critiques are worth as such is told too:
 how well they see, by what they write of each step, and how well they compare, by their verdicts.
 
-    nice -n 5 python eval/studies/critique_reward.py --seeds 5     (resumes; CPU minutes: 1 a seed, 5 of lessons)
+    nice -n 5 python eval/studies/critique_reward.py --seeds 5     (resumes; CPU minutes: 3 a seed, 5 of lessons)
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ MODEL = "mmevolve:tiny_vlm_dialogue"
 FAMILIES = ("compare", "total", "removal", "two_hop")
 FORM: dict[str, Any] = {"words": "world_critique", "form": "beside"}
 LESSONS, LESSON_STEPS, LESSON_ROWS, LESSON_RATE = 4800, 600, 32, 1e-3
-TAUGHT, PAIRS, RATE = 900, 16, 5e-4
+TAUGHT, PAIRS, RATE = 2400, 16, 5e-4
 HELD, ATTEMPTS = 100, 4
 # Arm -> where the head reads, weight of the language loss, steps, critiques that it is asked with.
 ARMS = {
-    "critique": ("critique", 1.0, 24, ("generated", "compared", "counted", "gold", "none")),
-    "score alone": ("answer", 0.0, 48, ("none",)),
+    "critique": ("critique", 1.0, 96, ("generated", "compared", "counted", "gold", "none")),
+    "score alone": ("answer", 0.0, 192, ("none",)),
 }
 SETS = {"inserted": "answers with inserted errors", "own": "the tiny VLM's own attempts"}
 
