@@ -64,7 +64,8 @@ def evolve(
 ) -> Any:
     """Iterated self-improvement: take, tune, sample, critique, select, train, measure; once per round.
 
-    With a `student`, the policy samples and the student learns: that is how a reward model is trained from rollouts.
+    With a `student`, the policy samples and the student learns: that is how a reward model is trained from rollouts,
+    or another policy from this one's attempts.
 
     The interval between two samplings is the `fraction` of the samples that a round takes. To compare intervals, say
     `passes` over the samples in place of `rounds`, and the gradient `steps` of all rounds together, which are shared
@@ -114,6 +115,11 @@ def evolve(
     probes = [HeldOut("probe_data", probe_data, sampler, critics, ())] if probe_data else []
     refuse_overlap(data, [*evaluations, *probes])
     if student is not None and student_from == "policy":
+        if not hasattr(student, "start_from"):
+            raise ValueError(
+                f"loop '{name}': a {type(student).__name__} cannot start from the policy's weights; expected a student "
+                "with weights of its own, such as models.TransformersVLM, or student_from: itself"
+            )
         student.start_from(policy)
     learner.mark_home()
     history = [_measure(store, "before", metrics, (), evaluations, policy)]

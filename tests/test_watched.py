@@ -285,6 +285,11 @@ def test_a_student_starts_from_the_policy_or_goes_on_from_itself(tmp_path, sourc
     assert policy.weights == (5,)
 
 
+def test_a_student_that_cannot_take_over_weights_is_named(tmp_path):
+    with pytest.raises(ValueError, match="a Learner cannot start from the policy's weights; expected a student"):
+        run(tmp_path, Learner(), student=Learner())
+
+
 def test_where_a_student_starts_from_needs_a_student(tmp_path):
     with pytest.raises(ValueError, match="student_from is 'itself' and no student is given"):
         run(tmp_path, Learner(), student_from="itself")

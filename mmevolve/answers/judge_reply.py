@@ -55,3 +55,15 @@ def better(reply: str) -> Better | None:
     if found is None:
         return None
     return found[1] if found[1] in ("A", "B") else "tie"  # type: ignore[return-value]
+
+
+def reasons(reply: str) -> str | None:
+    """What a reply says up to the word for the better one, `Better:` included; None where that cannot be read.
+
+    >>> reasons("A reads the colours right. Better: A")
+    'A reads the colours right. Better:'
+    """
+    text = reply[:_LONGEST]
+    named = list(_CHOSEN.finditer(text))
+    found = _WHICH.match(text, named[-1].end()) if named else None
+    return text[: found.start(1)].rstrip(" ") if found else None

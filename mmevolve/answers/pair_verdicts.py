@@ -54,8 +54,10 @@ def parse(text: str) -> list[Compared]:
     >>> parse("against s/0/3 : first won, second won")[0].agreed
     'won'
     """
-    found: list[Compared] = []
+    found: list[tuple[re.Match[str], list[str]]] = []
     for line in text.split("\n"):
         if match := _LINE.fullmatch(line):
-            found.append(Compared(match[1], match[2], match[3]))  # type: ignore[arg-type]
-    return found
+            found.append((match, []))
+        elif found and line.startswith(_BAR):
+            found[-1][1].append(line.removeprefix(_BAR))
+    return [Compared(m[1], m[2], m[3], "\n".join(said)) for m, said in found]  # type: ignore[arg-type]

@@ -220,6 +220,17 @@ class TransformersVLM:
             raise RuntimeError("the policy has no marked weights to restart from")
         self._put(self._home)
 
+    def start_from(self, policy: TransformersVLM) -> None:
+        """Take over what a policy of the same checkpoint has learned, in the weights that both train.
+
+        Raises:
+            ValueError: when its checkpoint is another, or it trains other weights.
+        """
+        if policy.source != self.source:
+            raise ValueError(f"'{self.name}' cannot start from '{policy.name}': expected a policy of '{self.source}'")
+        self._put({name: weight.detach() for name, weight in policy.named_weights()})
+        self.version = policy.version
+
     def save(self, folder: Path) -> None:
         """Write a checkpoint that transformers (or peft, with an adapter) loads by itself, and `load` in place."""
         self.model.save_pretrained(folder)

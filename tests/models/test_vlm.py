@@ -139,6 +139,23 @@ def test_home_is_where_it_was_marked(model_root):
     assert vlm.weights_digest() == digest
 
 
+def test_a_policy_starts_from_another_of_the_same_checkpoint_alone(model_root):
+    policy, student = load("tiny", model_root / "tiny"), load("tiny", model_root / "tiny")
+    one_step(policy)
+    policy.version = "evolve/2"
+    assert student.weights_digest() != policy.weights_digest()
+    student.start_from(policy)
+    assert (student.weights_digest(), student.name) == (policy.weights_digest(), policy.name)
+    one_step(policy)
+    assert student.weights_digest() != policy.weights_digest(), "a copy, not the same tensors"
+    digest = student.weights_digest()
+    with pytest.raises(ValueError, match=r"'.*tiny@evolve/2' cannot start from '.*llava@base': expected a policy of"):
+        student.start_from(load("llava", model_root / "llava"))
+    with pytest.raises(ValueError, match=r"differ: weight '\S+' is in only one"):
+        student.start_from(load("tiny", model_root / "tiny", freeze="nothing"))
+    assert student.weights_digest() == digest
+
+
 def test_learning_turns_dropout_on_but_not_in_a_frozen_eye(model_root):
     vlm = load("llava", model_root / "llava")
     vlm.train_mode()

@@ -1,10 +1,12 @@
 """Self-Rationalization's four rules of pairing, SCIR's rows, what a critique in the loop leaves; their metrics."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from mmevolve.answers import judge_reply
+from mmevolve.answers.pair_verdicts import Compared, written
 from mmevolve.metrics.agreement import Agreement
 from mmevolve.metrics.refilled import Refilled
 from mmevolve.metrics.saturation import Saturation
@@ -138,6 +140,31 @@ def test_internal_pairs_are_neighbours_and_an_attempt_is_first_once():
     assert [(r.chosen, r.rejected) for r in differ[::3]] == [("z 2", "w 3")]
     with pytest.raises(ValueError, match=r"prompt 'judge' has no field \{first\}"):
         InternalPairs(words="judge")
+
+
+def compared(reply_of_first, reply_of_second):
+    group = attempts("x 1", "y 2")
+    said = [
+        Critique("s/0/0", "pairwise", 1.0, text=written([Compared("s/0/1", "won", "won", reply_of_first)])),
+        Critique("s/0/1", "pairwise", 0.0, text=written([Compared("s/0/0", "lost", "lost", reply_of_second)])),
+    ]
+    return replace(group, critiques=tuple(said))
+
+
+def test_the_letter_of_internal_pairs_comes_after_the_judges_own_reasons():
+    group = compared("it is 1\nA : 1\nB : 2\nbetter : A", "I count 1.\n**Better:** B")
+    plain, there, back = InternalPairs(reasons="pairwise")([group])
+    assert (there.prefix, there.chosen, there.rejected) == ("it is 1\nA : 1\nB : 2\nbetter :", " A", " B")
+    assert (back.prefix, back.chosen, back.rejected) == ("I count 1.\n**Better:**", " B", " A")
+    at_once = list(InternalPairs()([group]))
+    assert plain == at_once[0] and [replace(r, prefix="better :") for r in (there, back)] == at_once[1:]
+
+
+def test_internal_pairs_without_reasons_that_can_be_read_are_left_out_and_an_unasked_judge_is_named():
+    assert list(InternalPairs(reasons="pairwise")([compared("better : A", "neither, I think")])) == []
+    assert list(InternalPairs(reasons="pairwise")([compared("A", "better : B")])) == [], "a bare letter has no reasons"
+    with pytest.raises(ValueError, match=r"critic 'pairwise' has not compared 's/0/0' with 's/0/1'"):
+        list(InternalPairs(reasons="pairwise")([attempts("x 1", "y 2")]))
 
 
 def scored(*rows, sample=SAMPLE):
