@@ -20,6 +20,8 @@ from mmevolve.report.numbers import (
 from mmevolve.report.words import duration, in_points, memory, percent, several
 from mmevolve.statistics import mcnemar, wilson
 
+NONE = "–"  # where there is no number
+
 
 def headline(folder: RunFolder, points: list[Point], rounds: list[Flow]) -> str:
     """Before, after, the gain in plain words, and what it cost."""
@@ -118,32 +120,35 @@ def accuracy(folder: RunFolder, points: list[Point]) -> str:
 
 
 def all_numbers(points: list[Point]) -> str:
-    """Every measured point as a table; the numbers that few people need are folded away."""
+    """Every measured point as a table, without empty columns; the numbers that few people need are folded away."""
     names = ["accuracy", "pass@1", "pass@8", "right_answer_wrong_step"]
     points = [p for p in points if any(v is not None for v in p.numbers.values())]
     if not points:
         return ""
     rows = [[esc(p.where), *(_share(p.number(n)) for n in names), _rows(p)] for p in points]
+    rows = [row for row in rows if set(row[1:]) != {NONE}]
     heads = ["percent", "accuracy", "pass@1", "pass@8", "right answer, wrong step", "rows trained on"]
+    used = [i for i in range(len(heads)) if any(row[i] != NONE for row in rows)]
     others = sorted(
         {n for p in points for n, v in p.numbers.items() if n not in names and n != "rows" and v is not None}
     )
     more = [[esc(n), *(_plain(p.number(n)) for p in points)] for n in others]
     wide = table(["", *(esc(p.where) for p in points)], more)
     extra = f"<details><summary>Every other number that was measured</summary>{wide}</details>" if others else ""
-    return section("Every measured point", table(heads, rows) + extra)
+    shown = table([heads[i] for i in used], [[row[i] for i in used] for row in rows]) if rows else ""
+    return section("Every measured point", shown + extra) if shown or extra else ""
 
 
 def _share(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
+    return NONE if value is None else f"{100 * value:.1f}"
 
 
 def _rows(point: Point) -> str:
-    return f"{rows:,.0f}" if (rows := point.number("rows")) else "–"
+    return f"{rows:,.0f}" if (rows := point.number("rows")) else NONE
 
 
 def _plain(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
+    return NONE if value is None else f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
 
 
 def chances(points: list[Point]) -> str:

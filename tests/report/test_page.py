@@ -7,7 +7,9 @@ from fake_run import fake_run
 
 from mmevolve.config.errors import ConfigError
 from mmevolve.report.markup import clean, esc, picture
+from mmevolve.report.numbers import Point
 from mmevolve.report.page import write
+from mmevolve.report.story import all_numbers
 from mmevolve.store import RunStore
 from mmevolve.types import Sample
 
@@ -81,6 +83,23 @@ def test_every_section_is_there(page):
     assert page.count("<article") == 10
     assert "missing: a4; not so: a1" in page
     assert 'alt="the picture' in page
+
+
+def test_the_table_of_points_has_no_empty_columns_and_no_empty_lines():
+    points = [
+        Point("lessons", "before", {"train/loss": 0.5}),
+        Point("evolve", "before", {"accuracy": 0.25, "pass@1": None}),
+        Point("evolve", 0, {"accuracy": 0.5, "rows": 40}),
+    ]
+    page = all_numbers(points)
+    shown, more = page.split("<details>")
+    assert [re.sub("<[^>]+>", "", cell) for cell in re.findall(r"<t[hd][^>]*>.*?</t[hd]>", shown)] == [
+        "percent", "accuracy", "rows trained on",
+        "evolve before", "25.0", "–",
+        "evolve round 0", "50.0", "40",
+    ]  # fmt: skip
+    assert "lessons before" in more and "train/loss" in more
+    assert all_numbers([]) == all_numbers([Point("a", 0, {"accuracy": None})]) == ""
 
 
 def test_a_run_that_stopped_early_has_a_page_that_says_so(tmp_path):
