@@ -20,7 +20,6 @@ from mmevolve.losses.step import Step
 from mmevolve.models.reward import StepRewardModel
 from mmevolve.store import RunStore, StoreError
 from mmevolve.text import user
-from mmevolve.training import fit as fitting
 from mmevolve.training.fit import Fit
 from mmevolve.training.modules import ReasonerModule, StepRewardModule
 from mmevolve.types import Demonstration, Labelled, Preference
@@ -216,7 +215,7 @@ def test_a_full_disk_while_saving_is_said_and_leaves_no_checkpoint(fresh, rows, 
 
     store = store_in(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(fitting.os, "replace", full)
+        patch.setattr(os, "replace", full)
         with pytest.raises(StoreError, match="No space left on device; finished tables and checkpoints are whole"):
             fit()(fresh(), rows[:4], store, round=0)
     assert not store.checkpoint(0).exists()
